@@ -1,0 +1,109 @@
+// swift-tools-version:6.2
+// The floors of Berth: a target may depend only on targets of its own floor's list or below (scripts/check proves it).
+import PackageDescription
+
+let common: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+// Programs are fully static in release builds: `swift build -c release --static-swift-stdlib`.
+let fullyStatic: [LinkerSetting] = [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
+
+func library(
+  _ floor: String, _ name: String, _ dependencies: [Target.Dependency] = [], linker: [LinkerSetting] = []
+) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: common,
+    linkerSettings: linker)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: common,
+    linkerSettings: fullyStatic)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: common)
+}
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+
+let package = Package(
+  name: "berth",
+  products: [
+    .executable(name: "berth", targets: ["berth"]),
+    .executable(name: "berthd", targets: ["berthd"]),
+    .executable(name: "berth-shim", targets: ["berth-shim"]),
+    .executable(name: "berth-runtime", targets: ["berth-runtime"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+  ],
+  targets: [
+    // Base
+    .target(name: "CLinux", path: "Sources/Base/CLinux"),
+    library("Base", "Kernel", ["CLinux"]),
+    library("Base", "OCI"),
+
+    // Runtime: no Foundation, NIO, Dispatch or async from here down
+    library("Runtime", "Terminal", ["Kernel", "CLinux"]),
+    library("Runtime", "Netlink", ["Kernel", "CLinux"]),
+    library("Runtime", "Seccomp", ["Kernel", "OCI", "CLinux"]),
+    library("Runtime", "Cgroups", ["Kernel", "OCI", "CLinux"]),
+    library("Runtime", "Rootfs", ["Kernel", "OCI", "CLinux"]),
+    library("Runtime", "ContainerRuntime", ["Kernel", "OCI", "Cgroups", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
+
+    // Stores
+    .target(name: "CCompression", path: "Sources/Stores/CCompression"),
+    library("Stores", "Archive", ["Kernel", "OCI", "Rootfs", "CLinux", "CCompression"]),
+    library("Stores", "ContentStore", ["Kernel", "OCI", crypto]),
+    library("Stores", "Snapshots", ["Kernel", "OCI", "Archive", "Rootfs", "CLinux"]),
+    library("Stores", "Metadata", ["OCI", "Kernel", grdb]),
+
+    // Engine
+    library("Engine", "Events", ["OCI"]),
+    library(
+      "Engine", "Images", ["OCI", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", crypto, logging]),
+    library("Engine", "Networks", ["OCI", "Kernel", "Netlink", "CLinux", "Metadata", "Events", logging]),
+    library(
+      "Engine", "Containers",
+      [
+        "OCI", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots", "Metadata", "Events",
+        logging,
+      ]),
+    library(
+      "Engine", "Engine",
+      [
+        "OCI", "Kernel", "Containers", "Images", "Networks", "Events", "Metadata", "ContentStore", "Snapshots", "Cgroups",
+        "Seccomp", logging,
+      ]),
+
+    // API
+    library(
+      "API", "EngineAPI",
+      ["OCI", "Kernel", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix, nioHTTP1, logging]),
+    library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
+    library("API", "Commands", ["EngineClient", "OCI", "Kernel", "Terminal"]),
+
+    // Programs
+    program("berth", ["Commands"]),
+    program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging]),
+    program("berth-shim", ["ContainerRuntime", "Terminal", "OCI", "Kernel", "CLinux"]),
+    program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
+
+    // Tests
+    tests("OCITests", ["OCI"]),
+  ]
+)

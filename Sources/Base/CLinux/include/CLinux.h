@@ -1,0 +1,287 @@
+// C declarations that Swift can't import (variadic calls, function-like macros) and system calls that glibc 2.36 lacks.
+// No logic: each function is the call itself and answers as system calls do (-1 and errno).
+#pragma once
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+// glibc's headers first: linux/in.h and linux/if.h then stand aside
+#include <net/if.h>
+#include <netinet/in.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/if_link.h>
+#include <linux/if_addr.h>
+#include <linux/if_packet.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <linux/openat2.h>
+#include <linux/rtnetlink.h>
+#include <linux/seccomp.h>
+#include <linux/veth.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/sysmacros.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+// glibc 2.36 declares mount_attr, fsopen and friends in sys/mount.h; older ones get the numbers.
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+
+struct cl_clone_args {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+struct cl_mount_attr {
+  uint64_t attr_set, attr_clr, propagation, userns_fd;
+};
+
+// clone3(2), Linux 5.3; CLONE_INTO_CGROUP since 5.7. cgroup_fd < 0: stay in the caller's cgroup.
+static inline long cl_clone3(uint64_t flags, int *pidfd, int cgroup_fd) {
+  struct cl_clone_args a = {0};
+  a.flags = flags;
+  a.exit_signal = SIGCHLD;
+  if (pidfd) {
+    a.flags |= 0x1000; // CLONE_PIDFD
+    a.pidfd = (uint64_t)(uintptr_t)pidfd;
+  }
+  if (cgroup_fd >= 0) {
+    a.flags |= 0x200000000ULL; // CLONE_INTO_CGROUP
+    a.cgroup = (uint64_t)cgroup_fd;
+  }
+  return syscall(435, &a, sizeof a);
+}
+// A child that shares the caller's parent (CLONE_PARENT) reports its end there: exit_signal must be 0 then.
+static inline long cl_clone3_parent(uint64_t flags, int *pidfd) {
+  struct cl_clone_args a = {0};
+  a.flags = flags | 0x8000; // CLONE_PARENT
+  if (pidfd) {
+    a.flags |= 0x1000;
+    a.pidfd = (uint64_t)(uintptr_t)pidfd;
+  }
+  return syscall(435, &a, sizeof a);
+}
+static inline long cl_fork(void) { return syscall(SYS_fork); }
+static inline long cl_pivot_root(const char *n, const char *o) { return syscall(SYS_pivot_root, n, o); }
+static inline long cl_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+  struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+  return syscall(SYS_openat2, dir, path, &how, sizeof how);
+}
+static inline int cl_openat(int dir, const char *path, int flags, mode_t mode) { return openat(dir, path, flags, mode); }
+static inline long cl_fsopen(const char *name, unsigned flags) { return syscall(430, name, flags); }
+static inline long cl_fsconfig(int fd, unsigned cmd, const char *key, const void *value, int aux) {
+  return syscall(431, fd, cmd, key, value, aux);
+}
+static inline long cl_fsmount(int fd, unsigned flags, unsigned attrs) { return syscall(432, fd, flags, attrs); }
+static inline long cl_fspick(int dir, const char *path, unsigned flags) { return syscall(433, dir, path, flags); }
+static inline long cl_open_tree(int dir, const char *path, unsigned flags) { return syscall(428, dir, path, flags); }
+static inline long cl_move_mount(int from, const char *fp, int to, const char *tp, unsigned flags) {
+  return syscall(429, from, fp, to, tp, flags);
+}
+static inline long cl_mount_setattr(int dir, const char *path, unsigned flags, struct cl_mount_attr *attr) {
+  return syscall(442, dir, path, flags, attr, sizeof *attr);
+}
+static inline long cl_close_range(unsigned first, unsigned last, unsigned flags) {
+  return syscall(436, first, last, flags);
+}
+static inline long cl_pidfd_open(pid_t pid, unsigned flags) { return syscall(434, pid, flags); }
+static inline long cl_pidfd_send_signal(int fd, int sig) { return syscall(424, fd, sig, NULL, 0); }
+static inline long cl_pidfd_getfd(int pidfd, int fd) { return syscall(438, pidfd, fd, 0); }
+static inline long cl_waitid(int type, int id, siginfo_t *info, int options, struct rusage *usage) {
+  return syscall(SYS_waitid, type, id, info, options, usage);
+}
+static inline int cl_siginfo_pid(const siginfo_t *i) { return i->si_pid; }
+static inline int cl_siginfo_status(const siginfo_t *i) { return i->si_status; }
+static inline int cl_siginfo_code(const siginfo_t *i) { return i->si_code; }
+static inline long cl_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable) {
+  struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct d[2] = {
+      {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
+      {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)}};
+  return syscall(SYS_capset, &h, d);
+}
+static inline long cl_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable) {
+  struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct d[2];
+  long r = syscall(SYS_capget, &h, d);
+  if (r == 0) {
+    *effective = (uint64_t)d[1].effective << 32 | d[0].effective;
+    *permitted = (uint64_t)d[1].permitted << 32 | d[0].permitted;
+    *inheritable = (uint64_t)d[1].inheritable << 32 | d[0].inheritable;
+  }
+  return r;
+}
+static inline int cl_prctl(int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
+  return prctl(op, a, b, c, d);
+}
+// seccomp(2); filter: `count` struct sock_filter. Answers the listener's descriptor with SECCOMP_FILTER_FLAG_NEW_LISTENER.
+static inline long cl_seccomp_filter(const void *filter, unsigned short count, unsigned flags) {
+  struct sock_fprog p = {count, (struct sock_filter *)filter};
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p);
+}
+static inline long cl_bpf(int cmd, union bpf_attr *attr) { return syscall(SYS_bpf, cmd, attr, sizeof *attr); }
+static inline uint64_t cl_makedev(unsigned major, unsigned minor) { return makedev(major, minor); }
+static inline unsigned cl_major(uint64_t dev) { return major(dev); }
+static inline unsigned cl_minor(uint64_t dev) { return minor(dev); }
+// The raw calls act on the calling thread alone; our programs that use them have one thread.
+static inline long cl_setgroups(size_t n, const gid_t *g) { return syscall(SYS_setgroups, n, g); }
+static inline long cl_setresuid(uid_t u) { return syscall(SYS_setresuid, u, u, u); }
+static inline long cl_setresgid(gid_t g) { return syscall(SYS_setresgid, g, g, g); }
+static inline int cl_setrlimit(int resource, uint64_t soft, uint64_t hard) {
+  struct rlimit r = {soft, hard};
+  return (int)syscall(SYS_prlimit64, 0, resource, &r, NULL);
+}
+static inline int cl_getrlimit(int resource, uint64_t *soft, uint64_t *hard) {
+  struct rlimit r;
+  int e = (int)syscall(SYS_prlimit64, 0, resource, NULL, &r);
+  if (e == 0) {
+    *soft = r.rlim_cur;
+    *hard = r.rlim_max;
+  }
+  return e;
+}
+static inline int cl_fcntl(int fd, int cmd, long arg) { return fcntl(fd, cmd, arg); }
+static inline int cl_ioctl(int fd, unsigned long request, void *arg) { return ioctl(fd, request, arg); }
+static inline int cl_ioctl_int(int fd, unsigned long request, long arg) { return ioctl(fd, request, arg); }
+static inline long cl_getdents64(int fd, void *buffer, size_t size) { return syscall(SYS_getdents64, fd, buffer, size); }
+static inline long cl_renameat2(int od, const char *op, int nd, const char *np, unsigned flags) {
+  return syscall(SYS_renameat2, od, op, nd, np, flags);
+}
+static inline long cl_memfd_create(const char *name, unsigned flags) { return syscall(SYS_memfd_create, name, flags); }
+static inline long cl_execveat(int fd, const char *path, char *const argv[], char *const env[], int flags) {
+  return syscall(SYS_execveat, fd, path, argv, env, flags);
+}
+static inline unsigned cl_tiocswinsz(void) { return TIOCSWINSZ; }
+static inline unsigned cl_tiocgwinsz(void) { return TIOCGWINSZ; }
+static inline unsigned cl_tiocsctty(void) { return TIOCSCTTY; }
+static inline unsigned cl_tiocsptlck(void) { return TIOCSPTLCK; }
+static inline unsigned cl_tiocgptpeer(void) { return TIOCGPTPEER; }
+static inline unsigned cl_tiocgptn(void) { return TIOCGPTN; }
+
+// Control messages: one SCM_RIGHTS of up to 16 descriptors.
+static inline ssize_t cl_send_fds(int sock, const void *data, size_t length, const int *fds, int count, int flags) {
+  char control[CMSG_SPACE(16 * sizeof(int))];
+  struct iovec v = {(void *)data, length};
+  struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+  if (count > 16) {
+    errno = EINVAL;
+    return -1;
+  }
+  if (count > 0) {
+    memset(control, 0, sizeof control);
+    m.msg_control = control;
+    m.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, count * sizeof(int));
+  }
+  return sendmsg(sock, &m, flags | MSG_NOSIGNAL);
+}
+// Descriptors arrive close-on-exec; *count is their number. *message_flags tells MSG_TRUNC and MSG_CTRUNC.
+static inline ssize_t cl_recv_fds(int sock, void *data, size_t length, int *fds, int *count, int flags, int *message_flags) {
+  char control[CMSG_SPACE(16 * sizeof(int))];
+  struct iovec v = {data, length};
+  struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  *count = 0;
+  ssize_t n = recvmsg(sock, &m, flags | MSG_CMSG_CLOEXEC);
+  if (n < 0)
+    return n;
+  *message_flags = m.msg_flags;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+      int k = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+      if (k > 16)
+        k = 16;
+      memcpy(fds, CMSG_DATA(c), k * sizeof(int));
+      *count = k;
+    }
+  return n;
+}
+// A pathname address: answers its length, or -1 when the path doesn't fit (107 bytes).
+static inline int cl_unix_address(struct sockaddr_un *a, const char *path) {
+  size_t n = strlen(path);
+  memset(a, 0, sizeof *a);
+  a->sun_family = AF_UNIX;
+  if (n >= sizeof a->sun_path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memcpy(a->sun_path, path, n + 1);
+  return (int)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+}
+static inline int cl_bind_unix(int fd, const char *path) {
+  struct sockaddr_un a;
+  int n = cl_unix_address(&a, path);
+  return n < 0 ? -1 : bind(fd, (struct sockaddr *)&a, (socklen_t)n);
+}
+static inline int cl_connect_unix(int fd, const char *path) {
+  struct sockaddr_un a;
+  int n = cl_unix_address(&a, path);
+  return n < 0 ? -1 : connect(fd, (struct sockaddr *)&a, (socklen_t)n);
+}
+static inline int cl_bind_netlink(int fd, uint32_t groups) {
+  struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = groups};
+  return bind(fd, (struct sockaddr *)&a, sizeof a);
+}
+static inline int cl_accept(int fd, int flags) { return accept4(fd, NULL, NULL, flags); }
+static inline int cl_errno(void) { return errno; }
+static inline int cl_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
+  struct ucred c;
+  socklen_t n = sizeof c;
+  int r = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n);
+  if (r == 0) {
+    *pid = c.pid;
+    *uid = c.uid;
+    *gid = c.gid;
+  }
+  return r;
+}
+static inline int cl_wifexited(int s) { return WIFEXITED(s); }
+static inline int cl_wexitstatus(int s) { return WEXITSTATUS(s); }
+static inline int cl_wifsignaled(int s) { return WIFSIGNALED(s); }
+static inline int cl_wtermsig(int s) { return WTERMSIG(s); }
