@@ -56,6 +56,7 @@ let package = Package(
     .target(name: "CLinux", path: "Sources/Base/CLinux"),
     library("Base", "Kernel", ["CLinux"]),
     library("Base", "OCI"),
+    library("Base", "Errdefs"),
 
     // Runtime: no Foundation, NIO, Dispatch or async from here down
     library("Runtime", "Terminal", ["Kernel", "CLinux"]),
@@ -67,33 +68,33 @@ let package = Package(
 
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
-    library("Stores", "Archive", ["Kernel", "OCI", "Rootfs", "CLinux", "CCompression"]),
-    library("Stores", "ContentStore", ["Kernel", "OCI", crypto]),
-    library("Stores", "Snapshots", ["Kernel", "OCI", "Archive", "Rootfs", "CLinux"]),
-    library("Stores", "Metadata", ["OCI", "Kernel", grdb]),
+    library("Stores", "Archive", ["Errdefs", "Kernel", "OCI", "Rootfs", "CLinux", "CCompression"]),
+    library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", crypto]),
+    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "Rootfs", "CLinux"]),
+    library("Stores", "Metadata", ["Errdefs", "OCI", "Kernel", grdb]),
 
     // Engine
     library("Engine", "Events", ["OCI"]),
     library(
-      "Engine", "Images", ["OCI", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", crypto, logging]),
-    library("Engine", "Networks", ["OCI", "Kernel", "Netlink", "CLinux", "Metadata", "Events", logging]),
+      "Engine", "Images", ["OCI", "Errdefs", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", crypto, logging]),
+    library("Engine", "Networks", ["OCI", "Errdefs", "Kernel", "Netlink", "CLinux", "Metadata", "Events", logging]),
     library(
       "Engine", "Containers",
       [
-        "OCI", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots", "Metadata", "Events",
+        "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots", "Metadata", "Events",
         logging,
       ]),
     library(
       "Engine", "Engine",
       [
-        "OCI", "Kernel", "Containers", "Images", "Networks", "Events", "Metadata", "ContentStore", "Snapshots", "Cgroups",
+        "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Events", "Metadata", "ContentStore", "Snapshots", "Cgroups",
         "Seccomp", logging,
       ]),
 
     // API
     library(
       "API", "EngineAPI",
-      ["OCI", "Kernel", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix, nioHTTP1, logging]),
+      ["OCI", "Errdefs", "Kernel", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix, nioHTTP1, logging]),
     library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
     library("API", "Commands", ["EngineClient", "OCI", "Kernel", "Terminal"]),
 

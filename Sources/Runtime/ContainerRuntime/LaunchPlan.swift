@@ -1,0 +1,126 @@
+public import OCI
+
+/// All that the shim needs to run one container: written by the daemon to `<exec-root>/containers/<id>/plan.json`,
+/// read once by the shim. JSON of this shape by `encoded()` and `init(decoding:)`.
+public struct LaunchPlan: Sendable, Equatable {
+  /// 64 hexadecimal digits.
+  public var id: String
+  /// The OCI configuration. `process.user` is set by the init stage when `user` is given; `root.path` counts only with
+  /// `.directory`; `linux.seccomp` is nil: the compiled filter comes by `seccompFilter`. A network namespace is a path.
+  public var spec: RuntimeSpec
+  public var rootfs: Rootfs
+  /// `name|uid[:group|gid]` as the user wrote it, looked up in the container's `/etc/passwd` and `/etc/group` after pivot;
+  /// empty: root. Sets `HOME` too unless the environment has it.
+  public var user: String?
+  /// `--group-add`: names or numbers, looked up likewise.
+  public var additionalGroups: [String]
+  /// A file of `struct sock_filter`s; nil: unconfined.
+  public var seccompFilter: String?
+  /// Run Berth's own init as pid 1, the process as its child.
+  public var initProcess: Bool
+  public var stdio: Stdio
+  public var log: Log?
+  /// Where the exit record goes: `<data-root>/containers/<id>/exit.json`.
+  public var exitRecord: String
+  /// fdatasync the exit record (after the daemon has been told); false for `--rm`.
+  public var durableExit: Bool
+
+  public enum Rootfs: Sendable, Equatable {
+    /// An ordinary directory, bound.
+    case directory(String)
+    /// An overlay, mounted by the init stage in its own mount namespace. `lower` is topmost first.
+    case overlay(lower: [String], upper: String, work: String, volatile: Bool)
+  }
+
+  public struct Stdio: Sendable, Equatable {
+    public var terminal: Bool
+    /// Keep standard input open for attachers; otherwise it is /dev/null.
+    public var openStdin: Bool
+    /// Close it when the first attacher that sends input goes.
+    public var stdinOnce: Bool
+    public init(terminal: Bool, openStdin: Bool, stdinOnce: Bool) {
+      self.terminal = terminal
+      self.openStdin = openStdin
+      self.stdinOnce = stdinOnce
+    }
+  }
+
+  /// Docker's json-file log: `{"log":"…\n","stream":"stdout","time":"…Z"}` a line; lines over 16 KiB are split.
+  public struct Log: Sendable, Equatable {
+    public var path: String
+    /// Bytes at which the file is rotated to `path.1`; nil: never.
+    public var maximumSize: Int64?
+    /// Files kept, the current one included; at least 1.
+    public var maximumFiles: Int
+    public init(path: String, maximumSize: Int64?, maximumFiles: Int) {
+      self.path = path
+      self.maximumSize = maximumSize
+      self.maximumFiles = maximumFiles
+    }
+  }
+
+  public init(
+    id: String, spec: RuntimeSpec, rootfs: Rootfs, user: String? = nil, additionalGroups: [String] = [],
+    seccompFilter: String? = nil, initProcess: Bool = false, stdio: Stdio, log: Log? = nil, exitRecord: String,
+    durableExit: Bool = true
+  ) {
+    self.id = id
+    self.spec = spec
+    self.rootfs = rootfs
+    self.user = user
+    self.additionalGroups = additionalGroups
+    self.seccompFilter = seccompFilter
+    self.initProcess = initProcess
+    self.stdio = stdio
+    self.log = log
+    self.exitRecord = exitRecord
+    self.durableExit = durableExit
+  }
+}
+
+/// A process to run in a container that runs.
+public struct ExecPlan: Sendable, Equatable {
+  /// 64 hexadecimal digits.
+  public var id: String
+  public var process: RuntimeSpec.Process
+  /// As `LaunchPlan.user`; nil: the container's own user.
+  public var user: String?
+  public var additionalGroups: [String]
+  /// nil: unconfined (a privileged exec).
+  public var seccompFilter: String?
+  /// Standard input is open only when an attacher sends it.
+  public var stdio: LaunchPlan.Stdio
+
+  public init(
+    id: String, process: RuntimeSpec.Process, user: String?, additionalGroups: [String] = [], seccompFilter: String?,
+    stdio: LaunchPlan.Stdio
+  ) {
+    self.id = id
+    self.process = process
+    self.user = user
+    self.additionalGroups = additionalGroups
+    self.seccompFilter = seccompFilter
+    self.stdio = stdio
+  }
+}
+
+/// A container or an exec did not come to life.
+public struct LaunchFailure: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The numbered step of the init stage, e.g. `mount`, `pivot`, `user`, `exec`.
+  public let step: String
+  /// errno, 0 when no system call failed.
+  public let errno: Int32
+  /// The path, name or number that it failed on.
+  public let object: String
+  /// Docker's words where its clients match them, e.g. `exec: "foo": executable file not found in $PATH`.
+  public let message: String
+
+  public init(step: String, errno: Int32, object: String, message: String) {
+    self.step = step
+    self.errno = errno
+    self.object = object
+    self.message = message
+  }
+
+  public var description: String { message }
+}
