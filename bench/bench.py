@@ -1,0 +1,244 @@
+"""Measures Berth against its peers side by side and prints ratios. Each measurement alternates the contenders round by round, so
+that the machine's moods hit all of them; figures are medians with the 10th and 90th percentile. No golden numbers, no assertions."""
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = ROOT / "bin"
+
+
+class Contender:
+    """One engine's command line, with `busybox` loaded."""
+
+    def __init__(self, name, command, env=None):
+        self.name, self.command, self.env = name, command, {**os.environ, **(env or {})}
+
+    def run(self, *arguments, check=True):
+        return subprocess.run([*self.command, *arguments], env=self.env, check=check, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def time(self, *arguments):
+        began = time.perf_counter()
+        result = subprocess.run([*self.command, *arguments], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        took = (time.perf_counter() - began) * 1000
+        if result.returncode != 0:
+            raise RuntimeError(f"{self.name} {' '.join(arguments)}: exit {result.returncode}: {result.stderr.strip()[-300:]}")
+        return took
+
+
+def percentile(values, fraction):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * fraction))]
+
+
+def alternate(contenders, rounds, idle, measure):
+    """`measure(contender)` → ms, in turns; the first turn of each is a warm-up."""
+    times = {c.name: [] for c in contenders}
+    for turn in range(rounds + 1):
+        for contender in contenders:
+            if idle:
+                time.sleep(idle)
+            took = measure(contender)
+            if turn:
+                times[contender.name].append(took)
+    return times
+
+
+def pss(pids):
+    """Proportional set size of processes in MB, and how many there are."""
+    total, count = 0, 0
+    for pid in pids:
+        try:
+            text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+        count += 1
+    return total / 1024, count
+
+
+def processes(predicate):
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if predicate((entry / "cmdline").read_bytes().split(b"\0"), entry):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+class Bench:
+    def __init__(self, options):
+        self.options, self.rows, self.cleanup = options, [], []
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="berth-bench-"))
+
+    def row(self, what, times, unit="ms"):
+        base = statistics.median(times["berth"])
+        print(f"\n{what}")
+        for name, values in times.items():
+            median = statistics.median(values)
+            spread = f"{percentile(values, 0.1):8.2f} … {percentile(values, 0.9):<8.2f}" if len(values) > 2 else " " * 19
+            ratio = "" if name == "berth" else f"  berth is {base / median:.3f} of it" + (f" (1/{median / base:.1f})" if base else "")
+            print(f"  {name:8} {median:9.2f} {unit}  {spread}{ratio}")
+            self.rows.append({"what": what, "who": name, "unit": unit, "median": median, "values": values})
+
+    # ---- contenders
+
+    def start_berth(self):
+        data, run = self.scratch / "data", self.scratch / "run"
+        host = f"unix://{run}/berth.sock"
+        run.mkdir()
+        log = open(self.scratch / "berthd.log", "wb")
+        self.berthd = subprocess.Popen([BIN / "berthd", "--data-root", data, "--exec-root", run, "-H", host, "--pidfile", run / "pid"], stdout=log, stderr=log)
+        self.cleanup.append(self.stop_berth)
+        deadline = time.time() + 10
+        while True:
+            try:
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.connect(f"{run}/berth.sock")
+                break
+            except OSError:
+                if time.time() > deadline or self.berthd.poll() is not None:
+                    sys.exit(f"bench: berthd did not come up: {(self.scratch / 'berthd.log').read_text()[-2000:]}")
+                time.sleep(0.01)
+        self.berth = Contender("berth", [str(BIN / "berth"), "-H", host])
+        archive = self.scratch / "busybox.tar"
+        subprocess.run([ROOT / "scripts/make-busybox-image", archive], check=True)
+        self.berth.run("load", "-i", str(archive))
+        return archive
+
+    def stop_berth(self):
+        left = self.berth.run("ps", "-aq", check=False).stdout.split()
+        if left:
+            self.berth.run("rm", "-f", *left, check=False)
+        self.berthd.terminate()
+        self.berthd.wait(20)
+
+    def start_peers(self, archive):
+        self.docker = self.podman = self.crun = None
+        peers = ROOT / "scripts/peers"
+        home = pathlib.Path(os.environ.get("BERTH_PEERS") or pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "berth-peers")
+        command = os.environ.get("BERTH_PEERS_COMMAND")
+        sock = os.environ.get("BERTH_BENCH_DOCKER")
+        if command:
+            prefix = [command, "exec"]
+        elif (home / "complete").exists():
+            prefix = [str(peers), "exec"]
+            subprocess.run([peers, "dockerd", "start"], check=True)
+            self.cleanup.append(lambda: subprocess.run([peers, "dockerd", "stop"]))
+            sock = sock or f"unix://{home}/run/docker.sock"
+        else:
+            prefix = None
+            print("bench: no peers: scripts/peers install brings docker, podman and crun; measuring berth alone", file=sys.stderr)
+        if sock and shutil.which("docker"):
+            self.docker = Contender("docker", ["docker"], {"DOCKER_HOST": sock})
+            self.docker.run("load", "-i", str(archive))
+            left = self.docker.run("ps", "-aq").stdout.split()
+            if left:
+                self.docker.run("rm", "-f", *left)
+        if prefix:
+            # The tree is entered once a command; its cost is measured and taken off.
+            self.podman = Contender("podman", [*prefix, "podman"])
+            self.crun = Contender("crun", [*prefix, "crun"])
+            self.entry = Contender("entry", [*prefix, "true"])
+            self.podman.run("load", "-i", str(archive))
+            self.entry_cost = statistics.median([self.entry.time() for _ in range(7)])
+
+    def engines(self, *, podman=True):
+        return [c for c in (self.berth, self.docker, self.podman if podman else None) if c]
+
+    def timed(self, contender, *arguments):
+        took = contender.time(*arguments)
+        return took - self.entry_cost if contender in (self.podman, self.crun) else took
+
+    # ---- what is measured
+
+    def bench_run(self):
+        rounds = 5 if self.options.quick else 15
+        for network in ("bridge", "none"):
+            flags = ["--network", "none"] if network == "none" else []
+            self.row(f"run --rm {' '.join(flags)} busybox true".replace("  ", " "), alternate(
+                self.engines(), rounds, 0.2, lambda c: self.timed(c, "run", "--rm", *flags, "busybox", "true")))
+        hot = alternate([self.berth], 40, 0, lambda c: c.time("run", "--rm", "busybox", "true"))
+        self.row("the same on the bridge, one after another without a pause", hot)
+
+    def bench_exec(self):
+        for engine in self.engines():
+            engine.run("run", "-d", "--name", "bench-exec", "busybox", "sleep", "1000")
+        try:
+            self.row("exec CONTAINER true", alternate(
+                self.engines(), 5 if self.options.quick else 15, 0.1, lambda c: self.timed(c, "exec", "bench-exec", "true")))
+        finally:
+            for engine in self.engines():
+                engine.run("rm", "-f", "bench-exec", check=False)
+
+    def bench_many(self):
+        count = 40
+
+        def start(engine):
+            names = [f"bench-many-{i}" for i in range(count)]
+            began = time.perf_counter()
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(lambda n: engine.run("run", "-d", "--name", n, "busybox", "sleep", "1000"), names))
+            took = (time.perf_counter() - began) * 1000
+            engine.run("rm", "-f", *names)
+            return took
+
+        self.row(f"{count} containers started, 8 at a time", alternate(
+            [e for e in (self.berth, self.docker) if e], 1 if self.options.quick else 3, 0, start))
+
+    def bench_memory(self):
+        count = 50
+        figures = {}
+        rest, _ = pss([self.berthd.pid])
+        figures["berth"] = [rest]
+        docker_daemons = lambda: processes(lambda c, e: os.path.basename(c[0]) in (b"dockerd", b"containerd"))
+        if self.docker:
+            figures["docker"] = [pss(docker_daemons())[0]]
+        self.row("daemon at rest (PSS)", figures, "MB")
+        names = [f"bench-memory-{i}" for i in range(count)]
+        each = {}
+        shims = {"berth": lambda: processes(lambda c, e: os.path.basename(c[0]).startswith(b"berth-shim")),
+                 "docker": lambda: processes(lambda c, e: b"containerd-shim" in c[0])}
+        for engine in [e for e in (self.berth, self.docker) if e]:
+            for name in names:
+                engine.run("run", "-d", "--network", "none", "--name", name, "busybox", "sleep", "1000")
+            total, found = pss(shims[engine.name]())
+            each[engine.name] = [total / max(found, 1)]
+            if engine is self.berth:
+                print(f"\nwith {count} containers: berthd {pss([self.berthd.pid])[0]:.1f} MB, {found} shims {total:.1f} MB")
+            engine.run("rm", "-f", *names)
+        self.row(f"shim of each of {count} running containers (PSS)", each, "MB")
+
+    def main(self):
+        try:
+            self.start_peers(self.start_berth())
+            for name in ("run", "exec", "many", "memory"):
+                if not self.options.only or name in self.options.only:
+                    getattr(self, f"bench_{name}")()
+        finally:
+            for step in reversed(self.cleanup):
+                step()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.options.json:
+            pathlib.Path(self.options.json).write_text(json.dumps(self.rows, indent=1))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--only", action="append", choices=["run", "exec", "many", "memory"])
+    parser.add_argument("--json", metavar="FILE")
+    Bench(parser.parse_args()).main()
