@@ -1,1 +1,99 @@
-// contract to come
+public import Archive
+public import Errdefs
+public import OCI
+
+/// Layers and the writable trees over them.
+///
+/// A **layer** is what one tar of an image makes of an empty directory, named by the digest of that tar (its diff id), whiteouts as
+/// overlayfs wants them. Layers don't know of each other: which lies upon which is an image's business. A layer is either committed, and
+/// then whole, synced and never changed, or it doesn't exist.
+///
+/// A **snapshot** is a private writable tree over a list of layers, named by its owner's id (a container, a build step). Its states:
+/// absent → `prepare` → prepared → `remove` → absent. It keeps its layers alive: one whose removal was asked for while a snapshot uses it goes
+/// when the last of those snapshots does.
+///
+/// Guarantees, which `SnapshotterConformance` in the tests checks of every implementation:
+/// - `addLayer` answers only when the layer would survive a power cut, and leaves nothing when it fails or the process is killed.
+/// - `addLayer` of a layer that exists reads nothing and succeeds; two at once for one layer make one.
+/// - a tar whose bytes don't hash to the diff id makes no layer.
+/// - `prepare` and `remove` don't wait for a disk; what is removed is out of sight at once, and its space returns behind.
+/// - after `recover`, only what was named to it exists.
+///
+/// Files, of the directory kind (`OverlaySnapshotter`):
+///
+///     <data-root>/layers/<diff id's hex>/fs/          the tree: the overlay's lower directory
+///     <data-root>/layers/<diff id's hex>/layer.json   size and the root's own mode and owner
+///     <data-root>/layers/.new-<n>/                    being unpacked; swept at start
+///     <data-root>/snapshots/<id>/{upper,work}
+///     <data-root>/snapshots/.pool/<n>/{upper,work}    made ahead, since mkdir is dear on ext4
+///     <data-root>/trash/<n>                           removed, to be deleted by the trash thread; emptied at start
+///
+/// Locks: one `Mutex` over the tables of layers and snapshots, never held across a system call that waits for the disk.
+///
+/// Must not: know of images or containers, mount anything, or delete what `recover` was told of.
+public protocol Snapshotter: Sendable {
+  /// As `docker info` names it: `overlay2`.
+  var driver: String { get }
+
+  /// `nil` when it isn't committed.
+  func layer(_ diffID: Digest) -> Layer?
+
+  /// Reads an uncompressed tar to its end, verifies that it hashes to `diffID`, unpacks and commits it. Blocks: for a thread of its own.
+  /// Throws `ArchiveError` for a refused archive and `EngineError` for a digest that lies.
+  func addLayer(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> Layer
+
+  /// Forgets a layer and deletes it behind; one that snapshots use, when the last of them goes. Absent is success.
+  func removeLayer(_ diffID: Digest)
+
+  /// A new writable tree over `layers`, bottom first. Quick.
+  /// Throws `.conflict` when the id is taken, `.notFound` when a layer is missing.
+  func prepare(_ id: String, layers: [Digest]) throws(EngineError) -> Snapshot
+
+  /// The snapshot, for another start of its container; `nil` when there is none.
+  func snapshot(_ id: String) -> Snapshot?
+
+  /// Out of sight at once, deleted behind. Absent is success.
+  func remove(_ id: String) throws(EngineError)
+
+  /// Bytes in files that were written to the snapshot: walks it, so for `size=1` only. Blocks.
+  func usage(_ id: String) throws(EngineError) -> Int64
+
+  /// Once, at start, before anything else: adopts what the database knows of and sweeps the rest. Answers what is missing.
+  func recover(layers: Set<Digest>, snapshots: [String: [Digest]]) throws(EngineError) -> SnapshotRecovery
+}
+
+/// A committed layer.
+public struct Layer: Sendable, Equatable {
+  public let diffID: Digest
+  /// Bytes of its regular files.
+  public let size: Int64
+
+  public init(diffID: Digest, size: Int64) {
+    self.diffID = diffID
+    self.size = size
+  }
+}
+
+/// What the runtime mounts as an overlay.
+public struct Snapshot: Sendable, Equatable {
+  public let id: String
+  /// Absolute paths of directories, topmost first; empty for an image without layers.
+  public let lower: [String]
+  public let upper: String
+  public let work: String
+
+  public init(id: String, lower: [String], upper: String, work: String) {
+    self.id = id
+    self.lower = lower
+    self.upper = upper
+    self.work = work
+  }
+}
+
+/// What the database knows of and the disk doesn't have.
+public struct SnapshotRecovery: Sendable, Equatable {
+  public var missingLayers: Set<Digest> = []
+  public var missingSnapshots: Set<String> = []
+
+  public init() {}
+}
