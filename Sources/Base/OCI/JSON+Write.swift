@@ -79,7 +79,14 @@ extension JSON {
     case .bool(let value): output += (value ? "true" : "false").utf8
     case .int(let value): output += String(value).utf8
     case .double(let value):
-      if let whole = Int64(exactly: value) { output += String(whole).utf8 } else { output += "\(value)".utf8 }
+      if let whole = Int64(exactly: value) {
+        output += String(whole).utf8
+      } else if value == 0x1p64 {
+        // 2^64 as a number is `UInt64.max` (an unlimited rlimit) that was rounded: Go's uint64 reads only the former.
+        output += String(UInt64.max).utf8
+      } else {
+        output += "\(value)".utf8
+      }
     case .string(let value): JSON.write(value, into: &output)
     case .array, .object: write(into: &output)
     }

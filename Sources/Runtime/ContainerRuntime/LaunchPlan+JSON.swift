@@ -1,0 +1,124 @@
+public import OCI
+
+extension LaunchPlan {
+  /// Reads `plan.json`.
+  public init(decoding bytes: [UInt8]) throws(JSONError) { try self.init(JSONFields(try JSON.parse(bytes))) }
+
+  public init(_ fields: JSONFields) throws(JSONError) {
+    let rootfs = try fields.required("rootfs", try fields.fields("rootfs"))
+    self.init(
+      id: try fields.required("id", try fields.string("id")),
+      spec: try RuntimeSpec(try fields.required("spec", try fields.fields("spec"))),
+      rootfs: try Rootfs(rootfs), user: try fields.string("user"),
+      additionalGroups: try fields.strings("additionalGroups") ?? [], seccompFilter: try fields.string("seccompFilter"),
+      initProcess: try fields.bool("initProcess") ?? false,
+      stdio: try Stdio(try fields.required("stdio", try fields.fields("stdio"))),
+      log: try fields.object("log") { fields throws(JSONError) in try Log(fields) },
+      exitRecord: try fields.required("exitRecord", try fields.string("exitRecord")),
+      durableExit: try fields.bool("durableExit") ?? true)
+  }
+
+  public func encoded() -> [UInt8] { json.encoded() }
+
+  public var json: JSON {
+    var builder = JSONBuilder()
+    builder.set("id", id)
+    builder.set("rootfs", rootfs.json)
+    builder.set("user", user)
+    builder.set("additionalGroups", additionalGroups.isEmpty ? nil : additionalGroups)
+    builder.set("seccompFilter", seccompFilter)
+    builder.set("initProcess", initProcess)
+    builder.set("stdio", stdio.json)
+    builder.set("log", log?.json)
+    builder.set("exitRecord", exitRecord)
+    builder.set("durableExit", durableExit)
+    builder.set("spec", spec.json)
+    return builder.json
+  }
+}
+
+extension LaunchPlan.Rootfs {
+  init(_ fields: JSONFields) throws(JSONError) {
+    if let directory = try fields.string("directory") {
+      self = .directory(directory)
+    } else {
+      self = .overlay(
+        lower: try fields.required("lower", try fields.strings("lower")),
+        upper: try fields.required("upper", try fields.string("upper")),
+        work: try fields.required("work", try fields.string("work")), volatile: try fields.bool("volatile") ?? false)
+    }
+  }
+
+  var json: JSON {
+    switch self {
+    case .directory(let path): ["directory": .string(path)]
+    case .overlay(let lower, let upper, let work, let volatile):
+      ["lower": JSON(lower), "upper": .string(upper), "work": .string(work), "volatile": .bool(volatile)]
+    }
+  }
+}
+
+extension LaunchPlan.Stdio {
+  init(_ fields: JSONFields) throws(JSONError) {
+    self.init(
+      terminal: try fields.bool("terminal") ?? false, openStdin: try fields.bool("openStdin") ?? false,
+      stdinOnce: try fields.bool("stdinOnce") ?? false)
+  }
+
+  var json: JSON { ["terminal": .bool(terminal), "openStdin": .bool(openStdin), "stdinOnce": .bool(stdinOnce)] }
+}
+
+extension LaunchPlan.Log {
+  init(_ fields: JSONFields) throws(JSONError) {
+    self.init(
+      path: try fields.required("path", try fields.string("path")), maximumSize: try fields.int("maximumSize"),
+      maximumFiles: try fields.integer("maximumFiles") ?? 1)
+  }
+
+  var json: JSON {
+    var builder = JSONBuilder()
+    builder.set("path", path)
+    builder.set("maximumSize", maximumSize)
+    builder.set("maximumFiles", integer: maximumFiles)
+    return builder.json
+  }
+}
+
+extension ExecPlan {
+  public init(decoding bytes: [UInt8]) throws(JSONError) { try self.init(JSONFields(try JSON.parse(bytes))) }
+
+  public init(_ fields: JSONFields) throws(JSONError) {
+    self.init(
+      id: try fields.required("id", try fields.string("id")),
+      process: try RuntimeSpec.Process(try fields.required("process", try fields.fields("process"))),
+      user: try fields.string("user"), additionalGroups: try fields.strings("additionalGroups") ?? [],
+      seccompFilter: try fields.string("seccompFilter"),
+      stdio: try LaunchPlan.Stdio(try fields.required("stdio", try fields.fields("stdio"))))
+  }
+
+  public func encoded() -> [UInt8] { json.encoded() }
+
+  public var json: JSON {
+    var builder = JSONBuilder()
+    builder.set("id", id)
+    builder.set("user", user)
+    builder.set("additionalGroups", additionalGroups.isEmpty ? nil : additionalGroups)
+    builder.set("seccompFilter", seccompFilter)
+    builder.set("stdio", stdio.json)
+    builder.set("process", process.json)
+    return builder.json
+  }
+}
+
+extension LaunchFailure {
+  public init(_ fields: JSONFields) throws(JSONError) {
+    self.init(
+      step: try fields.string("step") ?? "", errno: try fields.integer("errno") ?? 0,
+      object: try fields.string("object") ?? "", message: try fields.string("message") ?? "")
+  }
+
+  /// `{"message", "step", "errno", "object"}`, as `ShimProtocol` has it.
+  public var json: JSON {
+    ["message": .string(message), "step": .string(step), "errno": .int(Int64(errno)), "object": .string(object)]
+  }
+}
