@@ -77,7 +77,7 @@ let package = Package(
     library("Engine", "Events", ["OCI"]),
     library(
       "Engine", "Images", ["OCI", "Errdefs", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", crypto, logging]),
-    library("Engine", "Networks", ["OCI", "Errdefs", "Kernel", "Netlink", "CLinux", "Metadata", "Events", logging]),
+    library("Engine", "Networks", ["OCI", "Errdefs", "Kernel", "Netlink", "CLinux", logging]),
     library(
       "Engine", "Containers",
       [
