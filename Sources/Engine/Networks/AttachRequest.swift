@@ -15,7 +15,8 @@ public struct AttachRequest: Sendable {
   public var macAddress: String?
 
   public init(
-    containerID: String, containerName: String, mode: NetworkMode, bindings: [PortBinding] = [], exposed: [ContainerPort] = [],
+    containerID: String, containerName: String, mode: NetworkMode, bindings: [PortBinding] = [],
+    exposed: [ContainerPort] = [],
     publishAll: Bool = false, macAddress: String? = nil
   ) {
     self.containerID = containerID

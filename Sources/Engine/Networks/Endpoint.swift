@@ -30,7 +30,8 @@ public struct Endpoint: Sendable, Equatable {
   public init(
     containerID: String, containerName: String, mode: NetworkMode, networkName: String = "", networkID: String = "",
     endpointID: String = "", sandboxID: String = "", namespacePath: String? = nil, hostInterface: String? = nil,
-    macAddress: String = "", ipAddress: String = "", prefixLength: Int = 0, gateway: String = "", ports: [PublishedPort] = [],
+    macAddress: String = "", ipAddress: String = "", prefixLength: Int = 0, gateway: String = "",
+    ports: [PublishedPort] = [],
     unpublished: [ContainerPort] = []
   ) {
     self.containerID = containerID
@@ -69,7 +70,10 @@ public struct Endpoint: Sendable, Equatable {
       "ports",
       .array(
         ports.map { published in
-          ["port": JSON(published.port.description), "hostIP": JSON(published.hostIP), "hostPort": JSON(Int(published.hostPort))]
+          [
+            "port": JSON(published.port.description), "hostIP": JSON(published.hostIP),
+            "hostPort": JSON(Int(published.hostPort)),
+          ]
         }))
     builder.set("unpublished", unpublished.map(\.description))
     return builder.json

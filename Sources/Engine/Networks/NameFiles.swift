@@ -12,7 +12,8 @@ public struct NameFiles: Sendable, Equatable {
     public var dnsOptions: [String]
 
     public init(
-      hostname: String, domainname: String = "", extraHosts: [String] = [], dns: [String] = [], dnsSearch: [String] = [],
+      hostname: String, domainname: String = "", extraHosts: [String] = [], dns: [String] = [],
+      dnsSearch: [String] = [],
       dnsOptions: [String] = []
     ) {
       self.hostname = hostname

@@ -48,7 +48,8 @@ public struct NetworkDetails: Sendable, Equatable {
   public var members: [Member]
 
   public init(
-    name: String, id: String, created: Int64, driver: String, scope: String = "local", enableIPv4: Bool = true, enableIPv6: Bool = false,
+    name: String, id: String, created: Int64, driver: String, scope: String = "local", enableIPv4: Bool = true,
+    enableIPv6: Bool = false,
     pools: [AddressPool] = [], options: [String: String] = [:], labels: [String: String] = [:], members: [Member] = []
   ) {
     self.name = name

@@ -88,7 +88,9 @@ public final class Networks: Sendable {
   public func list() -> [NetworkDetails] { [] }
 
   /// By name, id or a prefix of the id that is unique. - Throws: 404 `network NAME not found`.
-  public func inspect(_ nameOrID: String) throws -> NetworkDetails { throw EngineError.notFound("network \(nameOrID) not found") }
+  public func inspect(_ nameOrID: String) throws -> NetworkDetails {
+    throw EngineError.notFound("network \(nameOrID) not found")
+  }
 
   /// Counters of a container's interfaces as the container sees them, by interface name; empty without a sandbox of its own.
   public func statistics(containerID: String) throws -> [(interface: String, counters: InterfaceCounters)] { [] }
