@@ -1,0 +1,30 @@
+import CLinux
+public import Kernel
+
+/// A compiled filter: `struct sock_filter`s in the machine's byte order, and the flags to load it with.
+public struct SeccompProgram: Sendable, Equatable {
+  /// 8 bytes an instruction, at most 4096 of them.
+  public let bytes: [UInt8]
+  /// SECCOMP_FILTER_FLAG_… (linux/seccomp.h).
+  public let flags: UInt32
+
+  public init(bytes: [UInt8], flags: UInt32 = 0) {
+    self.bytes = bytes
+    self.flags = flags
+  }
+
+  public var count: Int { bytes.count / 8 }
+
+  /// seccomp(2) on the calling thread, which needs no_new_privs or CAP_SYS_ADMIN. Allocates nothing.
+  /// Answers the notification listener's descriptor when `flags` ask for one, otherwise 0.
+  @discardableResult
+  public func load() throws(SyscallError) -> Int32 {
+    guard !bytes.isEmpty, bytes.count % 8 == 0, let count = UInt16(exactly: bytes.count / 8) else {
+      throw SyscallError("seccomp", "filter of \(bytes.count) bytes", .invalidArgument)
+    }
+    return Int32(
+      truncatingIfNeeded: try Sys.retrying("seccomp") {
+        bytes.withUnsafeBytes { cl_seccomp_filter($0.baseAddress, count, flags) }
+      })
+  }
+}
