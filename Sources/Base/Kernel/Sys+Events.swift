@@ -64,4 +64,22 @@ extension Sys {
     spec.it_value.tv_nsec = Int(nanoseconds % 1_000_000_000)
     try retrying("timerfd_settime", "fd \(fd)") { timerfd_settime(fd, 0, &spec, nil) }
   }
+
+  /// poll(2) on one descriptor: the events that hold, 0 after `timeout` milliseconds (-1: for ever).
+  public static func poll(_ fd: Int32, _ events: Int16, timeout: Int32 = -1) throws(SyscallError) -> Int16 {
+    var entry = pollfd(fd: fd, events: events, revents: 0)
+    try retrying("poll", "fd \(fd)") { CLinux.poll(&entry, 1, timeout) }
+    return entry.revents
+  }
+
+  /// inotify_init1(2), non-blocking.
+  public static func inotify() throws(SyscallError) -> Descriptor {
+    Descriptor(owning: try retrying("inotify_init1") { inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)) })
+  }
+
+  /// inotify_add_watch(2); `mask`: IN_MODIFY and its siblings. Answers the watch.
+  @discardableResult
+  public static func inotifyAdd(_ fd: Int32, _ path: String, _ mask: UInt32) throws(SyscallError) -> Int32 {
+    try retrying("inotify_add_watch", path) { inotify_add_watch(fd, path, mask) }
+  }
 }

@@ -163,6 +163,59 @@ static inline long cl_seccomp_filter(const void *filter, unsigned short count, u
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p);
 }
 static inline long cl_bpf(int cmd, union bpf_attr *attr) { return syscall(SYS_bpf, cmd, attr, sizeof *attr); }
+// libm, by the compiler's builtins: math.h would clash with other modules' declarations of it.
+static inline double cl_log2(double x) { return __builtin_log2(x); }
+static inline double cl_pow(double x, double y) { return __builtin_pow(x, y); }
+// bpf(2), the commands of cgroup device programs. `log` may be null with `log_size` 0.
+static inline long cl_bpf_prog_load(unsigned type, const void *insns, unsigned count, char *log, unsigned log_size) {
+  union bpf_attr a;
+  memset(&a, 0, sizeof a);
+  a.prog_type = type;
+  a.insns = (uint64_t)(uintptr_t)insns;
+  a.insn_cnt = count;
+  a.license = (uint64_t)(uintptr_t) "Apache-2.0";
+  a.log_buf = (uint64_t)(uintptr_t)log;
+  a.log_size = log_size;
+  a.log_level = log ? 1 : 0;
+  memcpy(a.prog_name, "berth_devices", 14);
+  return cl_bpf(BPF_PROG_LOAD, &a);
+}
+static inline long cl_bpf_prog_attach(int target, int program, unsigned type, unsigned flags, int replaced) {
+  union bpf_attr a;
+  memset(&a, 0, sizeof a);
+  a.target_fd = target;
+  a.attach_bpf_fd = program;
+  a.attach_type = type;
+  a.attach_flags = flags;
+  a.replace_bpf_fd = replaced;
+  return cl_bpf(BPF_PROG_ATTACH, &a);
+}
+static inline long cl_bpf_prog_detach(int target, int program, unsigned type) {
+  union bpf_attr a;
+  memset(&a, 0, sizeof a);
+  a.target_fd = target;
+  a.attach_bpf_fd = program;
+  a.attach_type = type;
+  return cl_bpf(BPF_PROG_DETACH, &a);
+}
+// `*count` goes in as the room of `ids` and comes out as their number.
+static inline long cl_bpf_prog_query(int target, unsigned type, unsigned *ids, unsigned *count) {
+  union bpf_attr a;
+  memset(&a, 0, sizeof a);
+  a.query.target_fd = target;
+  a.query.attach_type = type;
+  a.query.prog_ids = (uint64_t)(uintptr_t)ids;
+  a.query.prog_cnt = *count;
+  long r = cl_bpf(BPF_PROG_QUERY, &a);
+  *count = a.query.prog_cnt;
+  return r;
+}
+static inline long cl_bpf_prog_open(unsigned id) {
+  union bpf_attr a;
+  memset(&a, 0, sizeof a);
+  a.prog_id = id;
+  return cl_bpf(BPF_PROG_GET_FD_BY_ID, &a);
+}
 static inline uint64_t cl_makedev(unsigned major, unsigned minor) { return makedev(major, minor); }
 static inline unsigned cl_major(uint64_t dev) { return major(dev); }
 static inline unsigned cl_minor(uint64_t dev) { return minor(dev); }
