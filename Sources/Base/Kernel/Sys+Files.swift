@@ -268,35 +268,6 @@ extension Sys {
     return result
   }
 
-  /// Removes a tree by descriptors, without following links or crossing into other mounts. Absent is success.
-  public static func removeTree(_ path: String, at directory: Int32 = AT_FDCWD) throws(SyscallError) {
-    do throws(SyscallError) {
-      try unlink(path, at: directory)
-      return
-    } catch {
-      switch error.errno {
-      case .noSuchFile: return
-      case .isDirectory, .notPermitted: break
-      default: throw error
-      }
-    }
-    do throws(SyscallError) {
-      try rmdir(path, at: directory)
-      return
-    } catch {
-      switch error.errno {
-      case .noSuchFile: return
-      case .notEmpty, .fileExists: break
-      default: throw error
-      }
-    }
-    do throws(SyscallError) {
-      let fd = try open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
-      for entry in try entries(fd.raw) { try removeTree(entry.name, at: fd.raw) }
-    } catch where error.errno == .noSuchFile { return }
-    do throws(SyscallError) { try rmdir(path, at: directory) } catch where error.errno == .noSuchFile { return }
-  }
-
   /// Writes a file whole or not at all: a temporary sibling, synced when `durable`, renamed over `path`.
   public static func replaceFile(
     _ path: String, with bytes: [UInt8], mode: mode_t = 0o644, durable: Bool
