@@ -1,1 +1,101 @@
-// contract to come
+import Errdefs
+import GRDB
+
+/// The engine's database: what exists, and in which state. One SQLite file, written by one connection, in transactions.
+///
+/// ```
+/// <data-root>/berth.db (+ -wal, -shm)
+/// ├── meta          key TEXT PRIMARY KEY, value TEXT            the engine's id
+/// ├── containers    id TEXT PRIMARY KEY                         64 hexadecimal digits
+/// │                 name TEXT UNIQUE, image TEXT (indexed)      without slash; sha256:…
+/// │                 created INTEGER                             nanoseconds since 1970
+/// │                 config TEXT                                 JSON: all that doesn't change with its state
+/// │                 state TEXT                                  JSON: what does; one UPDATE a state change
+/// ├── images        id TEXT PRIMARY KEY, record TEXT            sha256:…; JSON
+/// ├── image_names   name TEXT PRIMARY KEY, image TEXT (indexed) canonical, tagged or with a digest; → images.id
+/// ├── layers        id TEXT PRIMARY KEY, record TEXT            sha256:… diff id; JSON
+/// ├── volumes       name TEXT PRIMARY KEY, created INTEGER, record TEXT
+/// └── networks      id TEXT PRIMARY KEY, name TEXT UNIQUE, record TEXT
+/// ```
+///
+/// Migrations (`Metadata+Schema.swift`) only ever add; each has a name that stays. A database of a newer Berth is refused, untouched.
+///
+/// WAL with synchronous NORMAL: a power cut loses at most the last transactions, never consistency. `durable` transactions are synced
+/// before they return (synchronous FULL), which also makes those before them durable: for images and volumes coming into being.
+///
+/// Must not: know what is in the records, or be called while a lock is held: every call may wait for the disk, on a queue of its own.
+public final class Metadata: Sendable {
+  let queue: DatabaseQueue
+
+  /// Opens or makes the database and brings its schema up to date. Blocks.
+  public init(path: String) throws {
+    var configuration = Configuration()
+    configuration.label = "metadata"
+    configuration.journalMode = .wal
+    configuration.busyMode = .timeout(5)
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA synchronous = NORMAL")
+      try db.execute(sql: "PRAGMA journal_size_limit = 8388608")
+    }
+    do {
+      queue = try DatabaseQueue(path: path, configuration: configuration)
+      try Self.migrate(queue)
+    } catch {
+      throw EngineError.system("open the database \"\(path)\": \(error)", cause: error)
+    }
+  }
+
+  /// A consistent view.
+  public func read<T: Sendable>(_ body: @escaping @Sendable (MetadataTransaction) throws -> T) async throws -> T {
+    do {
+      return try await queue.read { try body(MetadataTransaction(db: $0)) }
+    } catch let error as DatabaseError { throw Self.failure("read", error) }
+  }
+
+  /// All or nothing: an error rolls back. Transactions run one after another in the order of the calls.
+  public func write<T: Sendable>(
+    durable: Bool = false, _ body: @escaping @Sendable (MetadataTransaction) throws -> T
+  ) async throws -> T {
+    do {
+      if !durable { return try await queue.write { try body(MetadataTransaction(db: $0)) } }
+      return try await queue.writeWithoutTransaction { db in
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
+        var result: T?
+        try db.inTransaction {
+          result = try body(MetadataTransaction(db: db))
+          return .commit
+        }
+        guard let result else { throw EngineError.system("write the database: the transaction had no result") }
+        return result
+      }
+    } catch let error as DatabaseError { throw Self.failure("write", error) }
+  }
+
+  /// As `read` and `write`, for start-up code and threads that may block.
+  public func readBlocking<T>(_ body: (MetadataTransaction) throws -> T) throws -> T {
+    do { return try queue.read { try body(MetadataTransaction(db: $0)) } } catch let error as DatabaseError {
+      throw Self.failure("read", error)
+    }
+  }
+
+  public func writeBlocking<T>(_ body: (MetadataTransaction) throws -> T) throws -> T {
+    do { return try queue.write { try body(MetadataTransaction(db: $0)) } } catch let error as DatabaseError {
+      throw Self.failure("write", error)
+    }
+  }
+
+  /// Folds the write-ahead log into the database and closes it.
+  public func close() throws { try queue.close() }
+
+  private static func failure(_ operation: String, _ error: DatabaseError) -> EngineError {
+    let kind: EngineError.Kind = error.resultCode == .SQLITE_CONSTRAINT ? .conflict : .system
+    return EngineError(
+      kind, "\(operation) the database: \(error.message ?? error.resultCode.description)", cause: error)
+  }
+}
+
+/// One transaction, for the time of the closure that it is given to.
+public struct MetadataTransaction {
+  let db: Database
+}

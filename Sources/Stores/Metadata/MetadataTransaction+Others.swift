@@ -1,0 +1,46 @@
+import GRDB
+
+extension MetadataTransaction {
+  public func value(_ key: String) throws -> String? {
+    try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = ?", arguments: [key])
+  }
+
+  public func setValue(_ key: String, _ value: String) throws {
+    try db.execute(
+      sql: "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+      arguments: [key, value])
+  }
+
+  /// Volumes' records by name, JSON.
+  public func volumes() throws -> [(name: String, created: Int64, record: String)] {
+    try Row.fetchAll(db, sql: "SELECT name, created, record FROM volumes ORDER BY name").map { ($0[0], $0[1], $0[2]) }
+  }
+
+  /// A taken name is a conflict.
+  public func insertVolume(_ name: String, created: Int64, record: String) throws {
+    try db.execute(
+      sql: "INSERT INTO volumes (name, created, record) VALUES (?, ?, ?)", arguments: [name, created, record])
+  }
+
+  public func deleteVolume(_ name: String) throws {
+    try db.execute(sql: "DELETE FROM volumes WHERE name = ?", arguments: [name])
+  }
+
+  /// Networks' records by id, JSON.
+  public func networks() throws -> [(id: String, name: String, record: String)] {
+    try Row.fetchAll(db, sql: "SELECT id, name, record FROM networks ORDER BY name").map { ($0[0], $0[1], $0[2]) }
+  }
+
+  /// Adds or replaces.
+  public func putNetwork(_ id: String, name: String, record: String) throws {
+    try db.execute(
+      sql: """
+        INSERT INTO networks (id, name, record) VALUES (?, ?, ?)
+        ON CONFLICT(id) DO UPDATE SET name = excluded.name, record = excluded.record
+        """, arguments: [id, name, record])
+  }
+
+  public func deleteNetwork(_ id: String) throws {
+    try db.execute(sql: "DELETE FROM networks WHERE id = ?", arguments: [id])
+  }
+}
