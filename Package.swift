@@ -65,6 +65,7 @@ let package = Package(
     library("Runtime", "Cgroups", ["Kernel", "OCI", "CLinux"]),
     library("Runtime", "Rootfs", ["Kernel", "OCI", "CLinux"]),
     library("Runtime", "ContainerRuntime", ["Kernel", "OCI", "Cgroups", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
+    library("Runtime", "Shim", ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Terminal", "CLinux"]),
 
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
@@ -101,10 +102,12 @@ let package = Package(
     // Programs
     program("berth", ["Commands"]),
     program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging]),
-    program("berth-shim", ["ContainerRuntime", "Terminal", "OCI", "Kernel", "CLinux"]),
+    program("berth-shim", ["Shim"]),
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
 
     // Tests
     tests("OCITests", ["OCI"]),
+    tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
+    tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
   ]
 )
