@@ -51,7 +51,7 @@ public struct ExitRecord: Sendable, Equatable {
     let bytes: [UInt8]
     do throws(SyscallError) {
       bytes = try Sys.readFile(path, limit: 64 << 10)
-    } catch where error.errno == .noSuchFile {
+    } catch  where error.errno == .noSuchFile {
       return nil
     }
     do throws(JSONError) {

@@ -8,7 +8,9 @@ extension ShimProtocol {
       try sendPacket(message, descriptors, socket)
       return
     }
-    guard message.count <= messageLimit else { throw SyscallError("sendmsg", "fd \(socket)", Errno(rawValue: EMSGSIZE)) }
+    guard message.count <= messageLimit else {
+      throw SyscallError("sendmsg", "fd \(socket)", Errno(rawValue: EMSGSIZE))
+    }
     let file = try Sys.memfd("berth-message")
     try Sys.writeAll(file.raw, message)
     try sendPacket([UInt8(ascii: "@")], [file.raw] + descriptors, socket)
@@ -17,7 +19,7 @@ extension ShimProtocol {
   private static func sendPacket(_ bytes: [UInt8], _ descriptors: [Int32], _ socket: Int32) throws(SyscallError) {
     let failure: SyscallError? = bytes.withUnsafeBytes { buffer in
       do throws(SyscallError) {
-        try Sys.send(socket, buffer, descriptors: descriptors, flags: Int32(MSG_DONTWAIT.rawValue))
+        try Sys.send(socket, buffer, descriptors: descriptors, flags: Int32(MSG_DONTWAIT))
         return nil
       } catch { return error }
     }
@@ -32,8 +34,10 @@ extension ShimProtocol {
 
   /// Receives one message without blocking, through a buffer of at least `packetLimit` bytes; nil when the peer is gone.
   /// EAGAIN: there is none; EBADMSG: the packet breaks the protocol.
-  public static func receive(_ socket: Int32, through buffer: UnsafeMutableRawBufferPointer) throws(SyscallError) -> Received? {
-    let (count, raw, truncated) = try Sys.receive(socket, buffer, flags: Int32(MSG_DONTWAIT.rawValue))
+  public static func receive(_ socket: Int32, through buffer: UnsafeMutableRawBufferPointer) throws(SyscallError)
+    -> Received?
+  {
+    let (count, raw, truncated) = try Sys.receive(socket, buffer, flags: Int32(MSG_DONTWAIT))
     var descriptors = raw.map { SharedDescriptor(owning: $0) }
     let malformed = SyscallError("recvmsg", "fd \(socket)", Errno(rawValue: EBADMSG))
     guard !truncated else { throw malformed }

@@ -80,7 +80,9 @@ extension ShimProtocol.Started {
   }
 
   init?(_ fields: JSONFields) throws(JSONError) {
-    guard let pid = try fields.integer("pid", as: Int32.self), let startedAt = try fields.int("startedAt") else { return nil }
+    guard let pid = try fields.integer("pid", as: Int32.self), let startedAt = try fields.int("startedAt") else {
+      return nil
+    }
     self.init(pid: pid, startedAt: startedAt, warnings: try fields.strings("warnings") ?? [])
   }
 }
@@ -111,22 +113,14 @@ extension ShimProtocol.Reply {
           }))
       fields.set("exit", state.exit?.json)
     case .failure(let failure):
-      var inner = JSONBuilder()
-      inner.set("message", failure.message)
-      inner.set("step", failure.step)
-      inner.set("errno", integer: failure.errno)
-      inner.set("object", failure.object)
-      fields.set("error", inner.json)
+      fields.set("error", failure.json)
     }
     return fields.json.encoded()
   }
 
   init(_ fields: JSONFields) throws(JSONError) {
     if let error = try fields.fields("error") {
-      self = .failure(
-        LaunchFailure(
-          step: try error.string("step") ?? "", errno: try error.integer("errno") ?? 0,
-          object: try error.string("object") ?? "", message: try error.required("message", error.string("message"))))
+      self = .failure(try LaunchFailure(error))
       return
     }
     let started = try ShimProtocol.Started(fields)

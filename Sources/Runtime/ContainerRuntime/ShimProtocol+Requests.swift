@@ -16,7 +16,8 @@ extension ShimProtocol {
     public var pending: [UInt8]
 
     public init(
-      exec: String? = nil, stdin: Bool, stdout: Bool, stderr: Bool, mux: Bool, detachKeys: [UInt8] = [], pending: [UInt8] = []
+      exec: String? = nil, stdin: Bool, stdout: Bool, stderr: Bool, mux: Bool, detachKeys: [UInt8] = [],
+      pending: [UInt8] = []
     ) {
       self.exec = exec
       self.stdin = stdin
@@ -66,7 +67,9 @@ extension ShimProtocol.Attach {
     }
     pending = []
     if let text = try fields.string("pending") {
-      guard let bytes = Base64.decode(text) else { throw JSONError(path: fields.path(of: "pending"), "base64 is expected") }
+      guard let bytes = Base64.decode(text) else {
+        throw JSONError(path: fields.path(of: "pending"), "base64 is expected")
+      }
       pending = bytes
     }
   }

@@ -26,6 +26,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
 #include <linux/veth.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
