@@ -50,7 +50,7 @@ extension ShimProtocol {
     let file = descriptors.removeFirst()
     // Only a regular file can be read without waiting for anyone.
     let status = try Sys.fstat(file.raw)
-    guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= messageLimit else { throw malformed }
+    guard status.st_mode & mode_t(S_IFMT) == mode_t(S_IFREG), status.st_size <= messageLimit else { throw malformed }
     try Sys.lseek(file.raw, 0, SEEK_SET)
     return Received(message: try Sys.readAll(file.raw, limit: messageLimit), descriptors: descriptors)
   }
