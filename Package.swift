@@ -109,5 +109,6 @@ let package = Package(
     tests("OCITests", ["OCI"]),
     tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
     tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
+    tests("Integration", ["Kernel", "OCI", "CLinux"]),
   ]
 )

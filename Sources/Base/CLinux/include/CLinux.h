@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #endif
 // glibc's headers first: linux/in.h and linux/if.h then stand aside
+#include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 
@@ -30,6 +31,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -317,6 +319,9 @@ static inline int cl_connect_unix(int fd, const char *path) {
   struct sockaddr_un a;
   int n = cl_unix_address(&a, path);
   return n < 0 ? -1 : connect(fd, (struct sockaddr *)&a, (socklen_t)n);
+}
+static inline int cl_connect_ipv4(int fd, const struct sockaddr_in *address) {
+  return connect(fd, (const struct sockaddr *)address, sizeof *address);
 }
 static inline int cl_bind_netlink(int fd, uint32_t groups) {
   struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = groups};

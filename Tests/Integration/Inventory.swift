@@ -1,0 +1,61 @@
+import CLinux
+import Kernel
+
+/// What the kernel and the disk hold that a container may leave behind: compared before and after.
+struct Inventory: Equatable, CustomStringConvertible {
+  var mounts: [String]
+  var cgroups: [String]
+  var links: [String]
+  var netns: [String]
+  var files: [String]
+  var processes: Int
+  var daemonDescriptors: Int
+
+  init(of daemon: Daemon) throws {
+    mounts = try Self.lines("/proc/self/mountinfo").filter { $0.contains(daemon.folder) }.map { line in
+      let fields = line.split(separator: " ")
+      return fields.count > 4 ? String(fields[4]) : line
+    }.sorted()
+    cgroups = try Self.cgroupDirectories()
+    links = try Sys.entries(of: "/sys/class/net").map(\.name).sorted()
+    netns = ((try? Sys.entries(of: "\(daemon.folder)/run/netns")) ?? []).map(\.name).sorted()
+    files = ["run/containers", "data/containers", "data/snapshots"].flatMap { folder in
+      ((try? Sys.entries(of: "\(daemon.folder)/\(folder)")) ?? []).map { "\(folder)/\($0.name)" }
+    }.sorted()
+    processes = try Sys.entries(of: "/proc").count { entry in
+      guard entry.name.allSatisfy(\.isNumber) else { return false }
+      let command = (try? Sys.readFile("/proc/\(entry.name)/cmdline")) ?? []
+      return String(decoding: command, as: UTF8.self).contains(daemon.folder)
+    }
+    daemonDescriptors = daemon.process.map { (try? Sys.entries(of: "/proc/\($0.pid)/fd").count) ?? 0 } ?? 0
+  }
+
+  private static func lines(_ path: String) throws -> [String] {
+    String(decoding: try Sys.readFile(path), as: UTF8.self).split(separator: "\n").map(String.init)
+  }
+
+  /// Every directory named berth, and those in it, below each cgroup mount.
+  private static func cgroupDirectories() throws -> [String] {
+    var found: [String] = []
+    for line in try lines("/proc/self/mountinfo") where line.contains(" - cgroup") {
+      let fields = line.split(separator: " ")
+      guard fields.count > 4 else { continue }
+      let root = "\(fields[4])/berth"
+      for entry in (try? Sys.entries(of: root)) ?? [] where entry.type == UInt8(DT_DIR) {
+        found.append("\(root)/\(entry.name)")
+      }
+    }
+    return found.sorted()
+  }
+
+  var description: String {
+    """
+    mounts \(mounts)
+    cgroups \(cgroups)
+    links \(links)
+    netns \(netns)
+    files \(files)
+    processes \(processes), descriptors of the daemon \(daemonDescriptors)
+    """
+  }
+}

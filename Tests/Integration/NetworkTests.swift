@@ -1,0 +1,84 @@
+import CLinux
+import Kernel
+import OCI
+import Testing
+
+@Suite("the default bridge from outside", .serialized)
+struct NetworkTests {
+  @Test("a container reaches another and the bridge; a published port answers on the host by loopback")
+  func reachability() throws {
+    try Daemon.with { daemon in
+      try daemon.ok(
+        "run", "-d", "--name", "web", "-p", "18081:80", "busybox", "sh", "-c",
+        "mkdir /www; echo page >/www/index.html; exec httpd -f -p 80 -h /www")
+      let address = try daemon.ok("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web").line
+      #expect(address.split(separator: ".").count == 4)
+      let wget = "for i in 1 2 3 4 5 6 7 8 9 10; do wget -q -O - http://\(address)/ && break; usleep 100000; done"
+      #expect(try daemon.ok("run", "--rm", "busybox", "sh", "-c", wget).line == "page")
+      let gateway = try daemon.ok("inspect", "-f", "{{.NetworkSettings.Networks.bridge.Gateway}}", "web").line
+      #expect(
+        try daemon.ok("run", "--rm", "busybox", "ping", "-c", "1", "-W", "2", gateway).out.contains(
+          "1 packets received"))
+      #expect(try fetch("127.0.0.1", 18081)?.hasSuffix("page\n") == true)
+      #expect(try fetch(gateway, 18081)?.hasSuffix("page\n") == true)
+      #expect(try daemon.ok("port", "web").line == "80/tcp -> 0.0.0.0:18081")
+      let taken = try daemon.berth.run(["run", "--rm", "-p", "18081:80", "busybox", "true"])
+      #expect(taken.status == 125)
+      #expect(taken.err.contains("18081") && taken.err.contains("port is already allocated"), "\(taken)")
+      try daemon.ok("rm", "-f", "web")
+      #expect(try fetch("127.0.0.1", 18081) == nil, "the port goes with its container")
+    }
+  }
+
+  @Test("udp is published too, and ports survive the daemon")
+  func udpAndRestart() throws {
+    try Daemon.with { daemon in
+      try daemon.ok(
+        "run", "-d", "--name", "u", "-p", "18082:80", "busybox", "sh", "-c",
+        "mkdir /www; echo again >/www/index.html; exec httpd -f -p 80 -h /www")
+      try daemon.kill()
+      #expect(try fetch("127.0.0.1", 18082)?.hasSuffix("again\n") == true, "no daemon is needed for a published port")
+      try daemon.start()
+      #expect(try fetch("127.0.0.1", 18082)?.hasSuffix("again\n") == true)
+      try daemon.ok(
+        "run", "-d", "--name", "udp", "-p", "18083:9/udp", "busybox", "sh", "-c", "nc -u -l -p 9 >/tmp/got; sleep 1000")
+      let seen = "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q word /tmp/got && echo got && break; usleep 100000; done"
+      try sendUDP("word\n", port: 18083)
+      #expect(try daemon.ok("exec", "udp", "sh", "-c", seen).line == "got")
+    }
+  }
+
+  /// An HTTP/1.0 GET of `/`; `nil` when nothing answers. The server may just be starting, so refused connections are tried again.
+  private func fetch(_ address: String, _ port: UInt16) throws -> String? {
+    for _ in 0..<20 {
+      let socket = try Sys.socket(AF_INET, Sys.sockStream)
+      var target = sockaddr_in()
+      target.sin_family = sa_family_t(AF_INET)
+      target.sin_port = port.bigEndian
+      inet_pton(AF_INET, address, &target.sin_addr)
+      var timeout = timeval(tv_sec: 2, tv_usec: 0)
+      setsockopt(socket.raw, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+      setsockopt(socket.raw, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+      if cl_connect_ipv4(socket.raw, &target) == 0 {
+        try Sys.writeAll(socket.raw, "GET / HTTP/1.0\r\n\r\n")
+        return String(decoding: try Sys.readAll(socket.raw), as: UTF8.self)
+      }
+      _ = try Command(path: "/bin/sleep").run(["0.05"])
+    }
+    return nil
+  }
+
+  private func sendUDP(_ text: String, port: UInt16) throws {
+    let socket = try Sys.socket(AF_INET, Sys.sockDatagram)
+    var target = sockaddr_in()
+    target.sin_family = sa_family_t(AF_INET)
+    target.sin_port = port.bigEndian
+    inet_pton(AF_INET, "127.0.0.1", &target.sin_addr)
+    try Sys.retrying("connect") { cl_connect_ipv4(socket.raw, &target) }
+    // The listener may not be up yet: a datagram is sent until nothing refuses it, a few times more.
+    for _ in 0..<10 {
+      _ = try? Sys.writeAll(socket.raw, text)
+      _ = try Command(path: "/bin/sleep").run(["0.1"])
+    }
+  }
+}
