@@ -2,10 +2,11 @@ extension JSON {
   /// The text as Go's `json.Marshal` writes it: no white space, and `<`, `>`, `&`, U+2028 and U+2029 escaped.
   public var text: String { String(decoding: encoded(), as: UTF8.self) }
 
-  public func encoded() -> [UInt8] {
+  /// `escapeHTML` false: `<`, `>` and `&` stay, as dockerd answers (`SetEscapeHTML(false)`).
+  public func encoded(escapeHTML: Bool = true) -> [UInt8] {
     var output: [UInt8] = []
     output.reserveCapacity(1024)
-    write(into: &output)
+    write(into: &output, escapeHTML: escapeHTML)
     return output
   }
 
@@ -16,7 +17,7 @@ extension JSON {
     return String(decoding: output, as: UTF8.self)
   }
 
-  public func write(into output: inout [UInt8]) {
+  public func write(into output: inout [UInt8], escapeHTML: Bool = true) {
     switch self {
     case .array(let elements):
       output.append(UInt8(ascii: "["))
@@ -24,7 +25,7 @@ extension JSON {
       for element in elements {
         if !first { output.append(UInt8(ascii: ",")) }
         first = false
-        element.write(into: &output)
+        element.write(into: &output, escapeHTML: escapeHTML)
       }
       output.append(UInt8(ascii: "]"))
     case .object(let object):
@@ -33,12 +34,12 @@ extension JSON {
       for (key, value) in object.members {
         if !first { output.append(UInt8(ascii: ",")) }
         first = false
-        JSON.write(key, into: &output)
+        JSON.write(key, into: &output, escapeHTML: escapeHTML)
         output.append(UInt8(ascii: ":"))
-        value.write(into: &output)
+        value.write(into: &output, escapeHTML: escapeHTML)
       }
       output.append(UInt8(ascii: "}"))
-    default: writeScalar(into: &output)
+    default: writeScalar(into: &output, escapeHTML: escapeHTML)
     }
   }
 
@@ -73,7 +74,7 @@ extension JSON {
     }
   }
 
-  private func writeScalar(into output: inout [UInt8]) {
+  private func writeScalar(into output: inout [UInt8], escapeHTML: Bool) {
     switch self {
     case .null: output += "null".utf8
     case .bool(let value): output += (value ? "true" : "false").utf8
@@ -87,12 +88,12 @@ extension JSON {
       } else {
         output += "\(value)".utf8
       }
-    case .string(let value): JSON.write(value, into: &output)
-    case .array, .object: write(into: &output)
+    case .string(let value): JSON.write(value, into: &output, escapeHTML: escapeHTML)
+    case .array, .object: write(into: &output, escapeHTML: escapeHTML)
     }
   }
 
-  private static func write(_ string: String, into output: inout [UInt8]) {
+  private static func write(_ string: String, into output: inout [UInt8], escapeHTML: Bool = true) {
     let hex: StaticString = "0123456789abcdef"
     func escape(_ value: UInt16) {
       output += "\\u".utf8
@@ -113,7 +114,9 @@ extension JSON {
         case 9: output += "\\t".utf8
         case 8: output += "\\b".utf8
         case 12: output += "\\f".utf8
-        case 0..<0x20, UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"): escape(UInt16(byte))
+        case 0..<0x20: escape(UInt16(byte))
+        case UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"):
+          if escapeHTML { escape(UInt16(byte)) } else { output.append(byte) }
         case 0xE2 where index + 2 < bytes.count && bytes[index + 1] == 0x80 && bytes[index + 2] & 0xFE == 0xA8:
           escape(0x2000 | UInt16(bytes[index + 2] & 0x3F))
           index += 2
