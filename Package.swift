@@ -9,25 +9,28 @@ let common: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
   .treatAllWarnings(as: .error),
 ]
+// CLinux needs _GNU_SOURCE, CNIOLinux doesn't set it: where both are seen, the C library's types must be the same in both.
+let besideNIO: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-D_GNU_SOURCE"])]
 // Programs are fully static in release builds: `swift build -c release --static-swift-stdlib`.
 let fullyStatic: [LinkerSetting] = [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
 
 func library(
-  _ floor: String, _ name: String, _ dependencies: [Target.Dependency] = [], linker: [LinkerSetting] = []
+  _ floor: String, _ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = [],
+  linker: [LinkerSetting] = []
 ) -> Target {
   .target(
-    name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: common,
+    name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: common + settings,
     linkerSettings: linker)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func program(_ name: String, _ dependencies: [Target.Dependency], settings: [SwiftSetting] = []) -> Target {
   .executableTarget(
-    name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: common,
+    name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: common + settings,
     linkerSettings: fullyStatic)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: common)
+func tests(_ name: String, _ dependencies: [Target.Dependency], settings: [SwiftSetting] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: common + settings)
 }
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -55,7 +58,7 @@ let package = Package(
     // Base
     .target(name: "CLinux", path: "Sources/Base/CLinux"),
     library("Base", "Kernel", ["CLinux"]),
-    library("Base", "OCI"),
+    library("Base", "OCI", linker: [.linkedLibrary("m")]),
     library("Base", "Errdefs"),
 
     // Runtime: no Foundation, NIO, Dispatch or async from here down
@@ -95,13 +98,16 @@ let package = Package(
     // API
     library(
       "API", "EngineAPI",
-      ["OCI", "Errdefs", "Kernel", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix, nioHTTP1, logging]),
+      [
+        "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix, nioHTTP1,
+        logging,
+      ], settings: besideNIO),
     library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
     library("API", "Commands", ["EngineClient", "OCI", "Kernel", "Terminal"]),
 
     // Programs
     program("berth", ["Commands"]),
-    program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging]),
+    program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging], settings: besideNIO),
     program("berth-shim", ["Shim"]),
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
 
@@ -110,5 +116,6 @@ let package = Package(
     tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
     tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
+    tests("EngineAPITests", ["EngineAPI", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging], settings: besideNIO),
   ]
 )
