@@ -87,3 +87,18 @@ extension Sys {
     try retrying("shutdown", "fd \(fd)") { CLinux.shutdown(fd, how) }
   }
 }
+
+extension Sys {
+  /// Binds an IPv4 socket; `address` in the machine's order, 0 for all; port 0 for any.
+  public static func bind(_ fd: Int32, address: UInt32, port: UInt16) throws(SyscallError) {
+    try retrying("bind", "port \(port)") { cl_bind_inet(fd, address, port) }
+  }
+
+  /// setsockopt(2) with an integer.
+  public static func setOption(_ fd: Int32, level: Int32, _ option: Int32, _ value: Int32) throws(SyscallError) {
+    var value = value
+    try retrying("setsockopt", "\(level)/\(option)") {
+      setsockopt(fd, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+  }
+}

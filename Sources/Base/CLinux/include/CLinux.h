@@ -22,6 +22,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
 #include <linux/openat2.h>
 #include <linux/rtnetlink.h>
@@ -29,6 +30,7 @@
 #include <linux/veth.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -325,6 +327,19 @@ static inline int cl_connect_ipv4(int fd, const struct sockaddr_in *address) {
 }
 static inline int cl_bind_netlink(int fd, uint32_t groups) {
   struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = groups};
+  return bind(fd, (struct sockaddr *)&a, sizeof a);
+}
+static inline int cl_netlink_port(int fd, uint32_t *port) {
+  struct sockaddr_nl a;
+  socklen_t n = sizeof a;
+  int r = getsockname(fd, (struct sockaddr *)&a, &n);
+  if (r == 0)
+    *port = a.nl_pid;
+  return r;
+}
+// IPv4; address and port in the machine's order.
+static inline int cl_bind_inet(int fd, uint32_t address, uint16_t port) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
   return bind(fd, (struct sockaddr *)&a, sizeof a);
 }
 static inline int cl_accept(int fd, int flags) { return accept4(fd, NULL, NULL, flags); }
