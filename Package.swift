@@ -117,5 +117,6 @@ let package = Package(
     tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
     tests("EngineAPITests", ["EngineAPI", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging], settings: besideNIO),
+    tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"], settings: besideNIO),
   ]
 )

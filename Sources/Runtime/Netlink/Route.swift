@@ -1,0 +1,109 @@
+import CLinux
+
+/// An IPv4 address of an interface, as RTM_GETADDR tells of it.
+public struct LinkAddress: Sendable, Equatable {
+  /// Index of the interface.
+  public let link: Int32
+  public let subnet: IPv4Subnet
+
+  init?(_ message: NetlinkMessage) throws(NetlinkError) {
+    guard Int(message.type) == RTM_NEWADDR, message.payload.first == UInt8(AF_INET) else { return nil }
+    let attributes = try message.attributes(after: MemoryLayout<ifaddrmsg>.size)
+    // IFA_LOCAL is the own address, IFA_ADDRESS the peer's on a point-to-point link
+    guard let bytes = attributes[Int(IFA_LOCAL)] ?? attributes[Int(IFA_ADDRESS)],
+      let address = IPv4Address(network: bytes),
+      let prefix = message.payload.integer(UInt8.self, at: 1), let index = message.payload.integer(Int32.self, at: 4),
+      let subnet = IPv4Subnet(address, prefix: Int(prefix))
+    else { throw .malformed("address") }
+    link = index
+    self.subnet = subnet
+  }
+}
+
+/// An IPv4 route of any table, as RTM_GETROUTE tells of it.
+public struct Route: Sendable, Equatable {
+  /// 0.0.0.0/0 for a default route.
+  public let destination: IPv4Subnet
+  public let gateway: IPv4Address?
+  /// Index of the interface; 0: none.
+  public let link: Int32
+  /// RT_TABLE_MAIN is 254, RT_TABLE_LOCAL 255.
+  public let table: UInt32
+
+  init?(_ message: NetlinkMessage) throws(NetlinkError) {
+    guard Int(message.type) == RTM_NEWROUTE, message.payload.first == UInt8(AF_INET) else { return nil }
+    let attributes = try message.attributes(after: MemoryLayout<rtmsg>.size)
+    guard let prefix = message.payload.integer(UInt8.self, at: 1),
+      let table = message.payload.integer(UInt8.self, at: 4),
+      let destination = IPv4Subnet(
+        attributes[Int(RTA_DST.rawValue)].flatMap { IPv4Address(network: $0) } ?? IPv4Address(bits: 0),
+        prefix: Int(prefix))
+    else { throw .malformed("route") }
+    self.destination = destination
+    gateway = attributes[Int(RTA_GATEWAY.rawValue)].flatMap { IPv4Address(network: $0) }
+    link = attributes.host(Int(RTA_OIF.rawValue)) ?? 0
+    self.table = attributes.host(Int(RTA_TABLE.rawValue)) ?? UInt32(table)
+  }
+}
+
+extension NetlinkBatch {
+  /// Gives an interface an address with its broadcast. EEXIST when it has it.
+  public mutating func addAddress(_ subnet: IPv4Subnet, link: Int32) {
+    var header = ifaddrmsg()
+    header.ifa_family = UInt8(AF_INET)
+    header.ifa_prefixlen = UInt8(subnet.prefix)
+    header.ifa_index = UInt32(bitPattern: link)
+    message(Int(RTM_NEWADDR), flags: NLM_F_CREATE | NLM_F_EXCL, header: header, "add address", "\(subnet)") { batch in
+      batch.attribute(Int(IFA_LOCAL), subnet.address.bytes)
+      batch.attribute(Int(IFA_ADDRESS), subnet.address.bytes)
+      batch.attribute(Int(IFA_BROADCAST), subnet.broadcast.bytes)
+    }
+  }
+
+  /// `destination` nil: the default route.
+  public mutating func addRoute(_ destination: IPv4Subnet? = nil, gateway: IPv4Address, link: Int32) {
+    var header = rtmsg()
+    header.rtm_family = UInt8(AF_INET)
+    header.rtm_dst_len = UInt8(destination?.prefix ?? 0)
+    header.rtm_table = UInt8(RT_TABLE_MAIN.rawValue)
+    header.rtm_protocol = UInt8(RTPROT_BOOT)
+    header.rtm_scope = UInt8(RT_SCOPE_UNIVERSE.rawValue)
+    header.rtm_type = UInt8(RTN_UNICAST)
+    message(
+      Int(RTM_NEWROUTE), flags: NLM_F_CREATE | NLM_F_EXCL, header: header, "add route",
+      destination?.canonical ?? "default"
+    ) { batch in
+      if let destination { batch.attribute(Int(RTA_DST.rawValue), destination.network.bytes) }
+      batch.attribute(Int(RTA_GATEWAY.rawValue), gateway.bytes)
+      batch.attribute(Int(RTA_OIF.rawValue), host: link)
+    }
+  }
+}
+
+extension NetlinkSocket {
+  /// The IPv4 addresses of all interfaces of this socket's namespace.
+  public mutating func addresses() throws(NetlinkError) -> [LinkAddress] {
+    var batch = NetlinkBatch()
+    var header = ifaddrmsg()
+    header.ifa_family = UInt8(AF_INET)
+    batch.message(Int(RTM_GETADDR), flags: dumpFlags, header: header, "list", "addresses")
+    var result: [LinkAddress] = []
+    for message in try query(batch) {
+      if let address = try LinkAddress(message) { result.append(address) }
+    }
+    return result
+  }
+
+  /// The IPv4 routes of all tables.
+  public mutating func routes() throws(NetlinkError) -> [Route] {
+    var batch = NetlinkBatch()
+    var header = rtmsg()
+    header.rtm_family = UInt8(AF_INET)
+    batch.message(Int(RTM_GETROUTE), flags: dumpFlags, header: header, "list", "routes")
+    var result: [Route] = []
+    for message in try query(batch) {
+      if let route = try Route(message) { result.append(route) }
+    }
+    return result
+  }
+}
