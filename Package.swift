@@ -108,7 +108,7 @@ let package = Package(
     // Programs
     program("berth", ["Commands"]),
     program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging], settings: besideNIO),
-    program("berth-shim", ["Shim"]),
+    program("berth-shim", ["Shim", "CLinux"]),
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
 
     // Tests

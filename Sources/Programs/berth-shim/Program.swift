@@ -1,1 +1,6 @@
-@main struct Program { static func main() {} }
+import CLinux
+import Shim
+
+@main struct Program {
+  static func main() { exit(Shim.main(CommandLine.arguments)) }
+}

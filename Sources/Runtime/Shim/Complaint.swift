@@ -1,0 +1,14 @@
+import CLinux
+import Kernel
+
+/// What the shim has to say to whoever reads its standard error: it has no other log.
+enum Complaint {
+  // SAFETY: set once at the start, before anything else runs; the shim has one thread
+  nonisolated(unsafe) static var container = ""
+
+  static func tell(_ message: String) {
+    let line = "berth-shim \(container.prefix(12)): \(message)\n"
+    // Nobody is left to tell of a failure of this.
+    try? Sys.writeAll(2, line)
+  }
+}
