@@ -22,6 +22,7 @@ public struct MountSpec: Sendable, Equatable {
     public var createMountpoint = false
     public var readOnlyNonRecursive = false
     public var readOnlyForceRecursive = false
+    public init() {}
   }
 
   public struct VolumeOptions: Sendable, Equatable {
