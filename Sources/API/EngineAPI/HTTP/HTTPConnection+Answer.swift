@@ -26,7 +26,9 @@ extension HTTPConnection: ResponseStream {
         // The status is gone: a cut connection is the only way to say that this isn't all.
         eventLoop.execute { self.close() }
       }
-    case .taken: break
+    case .taken:
+      // A handler that has not taken the connection after all leaves nobody to answer.
+      eventLoop.execute { if case .running = self.phase { self.close() } }
     }
   }
 
@@ -58,18 +60,24 @@ extension HTTPConnection: ResponseStream {
 
   private func startStream(_ headers: HTTPHeaders) -> EventLoopFuture<Void> {
     guard case .running = phase, let context else { return eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel) }
+    // Not after the head: whoever streams an answer to an upload reads it.
+    if !bodyEnded { sendContinue() }
     var head = responseHead(.ok, headers)
     if !keepAlive { head.headers.replaceOrAdd(name: "Connection", value: "close") }
     return context.writeAndFlush(Self.wrapOutboundOut(.head(head)))
   }
 
   func write(_ bytes: ByteBuffer) async throws {
-    try await eventLoop.flatSubmit { () -> EventLoopFuture<Void> in
-      guard case .running = self.phase, let context = self.context else {
-        return self.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
-      }
-      return context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(bytes))))
-    }.get()
+    try await eventLoop.flatSubmit { self.writeBody(bytes) }.get()
+  }
+
+  func writeBlocking(_ bytes: ByteBuffer) throws {
+    try eventLoop.flatSubmit { self.writeBody(bytes) }.wait()
+  }
+
+  private func writeBody(_ bytes: ByteBuffer) -> EventLoopFuture<Void> {
+    guard case .running = phase, let context else { return eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel) }
+    return context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(bytes))))
   }
 
   private func end() {

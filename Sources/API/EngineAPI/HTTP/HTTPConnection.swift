@@ -264,6 +264,10 @@ extension HTTPConnection: Connection {
     try await eventLoop.flatSubmit { self.bodyPart() }.get()
   }
 
+  func nextBodyPartBlocking() throws -> ByteBuffer? {
+    try eventLoop.flatSubmit { self.bodyPart() }.wait()
+  }
+
   private func bodyPart() -> EventLoopFuture<ByteBuffer?> {
     if let part = bodyParts.popFirst() { return eventLoop.makeSucceededFuture(part) }
     if bodyEnded { return eventLoop.makeSucceededFuture(nil) }

@@ -46,6 +46,8 @@ struct Request: Sendable {
 protocol Connection: Sendable {
   /// The next bytes of an upload, nil at its end. Bytes wait in the kernel until they are asked for.
   func nextBodyPart() async throws -> ByteBuffer?
+  /// The same for a thread of one's own, which it blocks.
+  func nextBodyPartBlocking() throws -> ByteBuffer?
   /// Answers with this head and takes the socket away from the server: the caller owns it, together with what was read ahead.
   func takeOver(_ head: HTTPResponseHead) async throws -> TakenConnection
 }

@@ -28,15 +28,17 @@ enum Response: Sendable {
 protocol ResponseStream: Sendable {
   /// Sends the bytes now, and returns when the kernel has taken them: a slow reader slows the writer.
   func write(_ bytes: ByteBuffer) async throws
+  /// The same for a thread of one's own, which it blocks.
+  func writeBlocking(_ bytes: ByteBuffer) throws
 }
 
 extension ResponseStream {
   func write(_ bytes: [UInt8]) async throws { try await write(ByteBuffer(bytes: bytes)) }
 
-  /// A value and a line feed, escaped as Go's `json.Encoder` does by default.
-  func write(_ value: JSON) async throws {
+  /// A value and a line's end, escaped as Go's `json.Encoder` does by default.
+  func write(_ value: JSON, end: String = "\n") async throws {
     var bytes = value.encoded()
-    bytes.append(UInt8(ascii: "\n"))
+    bytes += end.utf8
     try await write(bytes)
   }
 }
