@@ -112,6 +112,8 @@ let package = Package(
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
 
     // Tests
+    tests("CgroupsTests", ["Cgroups", "Kernel", "OCI", "CLinux"]),
+    tests("SeccompTests", ["Seccomp", "Kernel", "OCI", "CLinux"]),
     tests("OCITests", ["OCI"]),
     tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
     tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),

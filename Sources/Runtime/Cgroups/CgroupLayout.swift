@@ -1,20 +1,26 @@
 public import Kernel
+public import OCI
 
-/// What this host mounts of control groups, as `/proc/self/mountinfo` and `/proc/cgroups` tell. Mount points are never assumed.
+/// What this host mounts of control groups, as `/proc/self/mountinfo` tells. Mount points are never assumed.
 public struct CgroupLayout: Sendable, Equatable {
-  /// v1: every controller in a hierarchy of v1. Hybrid: so, and a v2 tree without them beside it. v2: one tree.
+  /// v1: every controller in a hierarchy of v1. Hybrid: so, and a v2 tree beside them. v2: one tree.
   public enum Mode: String, Sendable { case v1, hybrid, v2 }
 
   /// One v1 hierarchy; co-mounted controllers (`cpu,cpuacct`) share one.
   public struct Hierarchy: Sendable, Equatable {
     public let controllers: [String]
     public let mountPoint: String
+
+    public init(controllers: [String], mountPoint: String) {
+      self.controllers = controllers
+      self.mountPoint = mountPoint
+    }
   }
 
   public let mode: Mode
   /// The v1 hierarchies with at least one controller, in the order of mounting; named ones (`name=systemd`) are left out.
   public let hierarchies: [Hierarchy]
-  /// The mount point of the v2 tree: always there in mode v2, and in mode hybrid.
+  /// The mount point of the v2 tree: always there in the modes v2 and hybrid.
   public let unified: String?
   /// What the v2 tree controls at its root (`cgroup.controllers`).
   public let unifiedControllers: [String]
@@ -28,6 +34,109 @@ public struct CgroupLayout: Sendable, Equatable {
 
   /// Reads the layout of this host as the calling process sees it; ENODEV when no cgroup file system is mounted.
   public static func probe() throws(SyscallError) -> CgroupLayout {
-    throw SyscallError("probe", "cgroup", .noSuchCall)
+    let mounts = try Sys.readFile("/proc/self/mountinfo")
+    let controllers = try Sys.readFile("/proc/cgroups")
+    var layout = parse(
+      mountinfo: String(decoding: mounts, as: UTF8.self), cgroups: String(decoding: controllers, as: UTF8.self))
+    guard let found = layout else { throw SyscallError("find", "a mounted cgroup file system", .noSuchDevice) }
+    if let unified = found.unified {
+      let text = try Sys.readFile(unified + "/cgroup.controllers")
+      layout = CgroupLayout(
+        mode: found.mode, hierarchies: found.hierarchies, unified: unified,
+        unifiedControllers: String(decoding: text, as: UTF8.self).split(whereSeparator: \.isWhitespace).map(String.init)
+      )
+    }
+    return layout ?? found
+  }
+
+  /// The layout that these two files of procfs describe, without `unifiedControllers`; nil when they show no cgroup file system.
+  ///
+  /// A hierarchy may be mounted several times (a bind mount in some root file system): the first mount whose root is the
+  /// hierarchy's own root counts, or else the first.
+  static func parse(mountinfo: String, cgroups: String) -> CgroupLayout? {
+    // v1's super options mix controllers with mount options (`rw,cpu,cpuacct`): only what the kernel lists is a controller
+    var known: Set<Substring> = []
+    for line in cgroups.split(separator: "\n") where !line.hasPrefix("#") {
+      if let name = line.split(separator: "\t").first { known.insert(name) }
+    }
+    var hierarchies: [(controllers: [String], root: Substring, mountPoint: String)] = []
+    var unified: (root: Substring, mountPoint: String)?
+    for line in mountinfo.split(separator: "\n") where line.contains(" - cgroup") {
+      // proc_pid_mountinfo(5): id parent major:minor root mountPoint options optional… - type source superOptions
+      let fields = line.split(separator: " ")
+      guard let dash = fields.firstIndex(of: "-"), dash >= 6, dash + 3 < fields.count else { continue }
+      let root = fields[3]
+      let mountPoint = unescape(fields[4])
+      switch fields[dash + 1] {
+      case "cgroup2":
+        if unified.map({ $0.root != "/" && root == "/" }) ?? true { unified = (root, mountPoint) }
+      case "cgroup":
+        let controllers = fields[dash + 3].split(separator: ",").filter { known.contains($0) }.map(String.init)
+        guard !controllers.isEmpty else { continue }
+        if let index = hierarchies.firstIndex(where: { $0.controllers == controllers }) {
+          if hierarchies[index].root != "/" && root == "/" { hierarchies[index] = (controllers, root, mountPoint) }
+        } else {
+          hierarchies.append((controllers, root, mountPoint))
+        }
+      default: continue
+      }
+    }
+    guard unified != nil || !hierarchies.isEmpty else { return nil }
+    return CgroupLayout(
+      mode: unified == nil ? .v1 : hierarchies.isEmpty ? .v2 : .hybrid,
+      hierarchies: hierarchies.map { Hierarchy(controllers: $0.controllers, mountPoint: $0.mountPoint) },
+      unified: unified?.mountPoint, unifiedControllers: [])
+  }
+
+  /// mountinfo writes space, tab, newline and backslash as `\040` and so on.
+  private static func unescape(_ field: Substring) -> String {
+    guard field.contains("\\") else { return String(field) }
+    var bytes: [UInt8] = []
+    var rest = Array(field.utf8)[...]
+    while let byte = rest.popFirst() {
+      if byte == UInt8(ascii: "\\"), rest.count >= 3,
+        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+      {
+        bytes.append(code)
+        rest = rest.dropFirst(3)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
+
+extension CgroupLayout {
+  /// For a launch plan, so that a shim needn't probe: `{"mode", "hierarchies": [{"controllers", "mountPoint"}], "unified"?,
+  /// "unifiedControllers"}`.
+  public var json: JSON {
+    var builder = JSONBuilder()
+    builder.set("mode", mode.rawValue)
+    builder.set(
+      "hierarchies",
+      .array(
+        hierarchies.map { hierarchy in
+          ["controllers": JSON(hierarchy.controllers), "mountPoint": .string(hierarchy.mountPoint)]
+        }))
+    builder.set("unified", unified)
+    builder.set("unifiedControllers", unifiedControllers)
+    return builder.json
+  }
+
+  public init(_ fields: JSONFields) throws(JSONError) {
+    let name = try fields.required("mode", try fields.string("mode"))
+    guard let mode = Mode(rawValue: name) else {
+      throw JSONError(path: fields.path(of: "mode"), "v1, hybrid or v2 is expected")
+    }
+    self.init(
+      mode: mode,
+      hierarchies: try fields.list("hierarchies") { entry throws(JSONError) in
+        Hierarchy(
+          controllers: try entry.strings("controllers") ?? [],
+          mountPoint: try entry.required("mountPoint", try entry.string("mountPoint")))
+      } ?? [],
+      unified: try fields.string("unified"), unifiedControllers: try fields.strings("unifiedControllers") ?? [])
+    if mode != .v1 && unified == nil { throw JSONError(path: fields.path(of: "unified"), "is missing") }
   }
 }

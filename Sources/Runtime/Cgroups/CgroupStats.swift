@@ -4,7 +4,6 @@ public struct CgroupStats: Sendable, Equatable {
   public var memory: Memory?
   public var pids: Pids?
   public var blockIO: BlockIO?
-  public var hugetlb: [String: Hugetlb] = [:]
 
   public init() {}
 
@@ -27,7 +26,7 @@ public struct CgroupStats: Sendable, Equatable {
     public var usage: UInt64 = 0
     /// The peak; nil where the kernel doesn't keep one (v2 before 5.19).
     public var maxUsage: UInt64?
-    /// v1 only.
+    /// How often the limit was hit (v1), or ran into an OOM kill (v2), as Docker tells `failcnt`.
     public var failures: UInt64?
     /// Bytes; nil: no limit (the machine's memory stands for it in Docker's stats).
     public var limit: UInt64?
@@ -40,7 +39,10 @@ public struct CgroupStats: Sendable, Equatable {
     public var current: UInt64 = 0
     /// nil: no limit (Docker renders 2^64-1).
     public var limit: UInt64?
-    public init() {}
+    public init(current: UInt64 = 0, limit: UInt64? = nil) {
+      self.current = current
+      self.limit = limit
+    }
   }
 
   /// One counter of one device. `operation` is Docker's `op`: `Read`, `Write`, `Sync`, `Async`, `Discard`, `Total` on v1;
@@ -61,13 +63,6 @@ public struct CgroupStats: Sendable, Equatable {
   public struct BlockIO: Sendable, Equatable {
     public var serviceBytes: [BlockIOEntry] = []
     public var serviced: [BlockIOEntry] = []
-    public init() {}
-  }
-
-  public struct Hugetlb: Sendable, Equatable {
-    public var usage: UInt64 = 0
-    public var maxUsage: UInt64?
-    public var failures: UInt64 = 0
     public init() {}
   }
 }
