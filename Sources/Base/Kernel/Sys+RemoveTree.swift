@@ -22,9 +22,13 @@ extension Sys {
       }
     }
     let top: Descriptor
-    do throws(SyscallError) { top = try openDirectory(at: directory, name: name) } catch
-      where error.errno == .noSuchFile
-    { return }
+    do throws(SyscallError) {
+      // The way to the tree may cross mounts (/run, /tmp); only inside it none is crossed.
+      top = Descriptor(
+        owning: try retrying("openat", String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)) {
+          cl_openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
+        })
+    } catch where error.errno == .noSuchFile { return }
     var removal = TreeRemoval(top: top.raw)
     while true {
       try removal.removeContents(of: top.raw, depth: 0)
