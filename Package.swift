@@ -118,7 +118,7 @@ let package = Package(
     tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
     tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
-    tests("EngineAPITests", ["EngineAPI", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging], settings: besideNIO),
+    tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging], settings: besideNIO),
     tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"], settings: besideNIO),
   ]
 )

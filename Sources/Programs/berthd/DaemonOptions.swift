@@ -1,0 +1,174 @@
+import CLinux
+import Kernel
+import OCI
+
+/// What the daemon was told on its command line and in its configuration file, with dockerd's names.
+struct DaemonOptions {
+  var dataRoot = "/var/lib/berth"
+  var execRoot = "/run/berth"
+  /// Empty: `unix://<exec-root>/berth.sock`.
+  var hosts: [String] = []
+  /// Empty: `<exec-root>/berthd.pid`.
+  var pidFile = ""
+  var logLevel = "info"
+  var debug = false
+  var labels: [String] = []
+  var bridge = ""
+  var bridgeAddress = ""
+  var mtu: Int?
+  var defaultBinding = ""
+  var dns: [String] = []
+  var dnsSearch: [String] = []
+  var dnsOptions: [String] = []
+  var showsVersion = false
+  var showsHelp = false
+
+  /// What was set on the command line: the file may not say it again.
+  private var given: Set<String> = []
+
+  struct Failure: Error, CustomStringConvertible {
+    let description: String
+  }
+
+  private enum Kind { case text, list, number, toggle }
+
+  /// By the name in the configuration file, which is that of the flag but for lists' plurals.
+  private static let known: [String: Kind] = [
+    "data-root": .text, "exec-root": .text, "hosts": .list, "pidfile": .text, "log-level": .text, "debug": .toggle,
+    "labels": .list, "bridge": .text, "bip": .text, "mtu": .number, "ip": .text, "dns": .list, "dns-search": .list,
+    "dns-opts": .list,
+  ]
+  private static let plurals = ["host": "hosts", "label": "labels", "dns-opt": "dns-opts"]
+  private static let letters = ["H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help"]
+
+  /// Reads flags, then the file, which is `/etc/berth/daemon.json` when there is one and none was named.
+  init(_ arguments: [String]) throws {
+    var file: String?
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      guard argument.hasPrefix("-"), argument != "-" else { throw Failure(description: "unknown argument: \(argument)") }
+      let isLong = argument.hasPrefix("--")
+      let body = argument.drop { $0 == "-" }
+      var name = String(body.prefix { $0 != "=" })
+      var value = body.contains("=") ? String(body[body.index(after: body.firstIndex(of: "=") ?? body.startIndex)...]) : nil
+      if !isLong, value == nil, name.count > 1 {
+        // -Hunix://…
+        value = String(name.dropFirst())
+        name = String(name.prefix(1))
+      }
+      if !isLong { name = Self.letters[name] ?? name }
+      if name == "version" {
+        showsVersion = true
+        continue
+      }
+      if name == "help" {
+        showsHelp = true
+        continue
+      }
+      let key = Self.plurals[name] ?? name
+      guard name == "config-file" || (Self.known[key] != nil && (Self.plurals[name] != nil || !Self.plurals.values.contains(name)))
+      else { throw Failure(description: "unknown flag: \(argument)") }
+      if Self.known[key] == .toggle {
+        set(toggle: key, try Self.bool(value ?? "true", name))
+      } else {
+        guard let text = value ?? rest.popFirst() else { throw Failure(description: "flag needs an argument: \(argument)") }
+        if name == "config-file" { file = text } else { try set(key, text, name: "--\(name)") }
+      }
+      given.insert(key)
+    }
+    guard !showsHelp, !showsVersion else { return }
+    try read(file: file)
+    if pidFile.isEmpty { pidFile = "\(execRoot)/berthd.pid" }
+    if hosts.isEmpty { hosts = ["unix://\(execRoot)/berth.sock"] }
+    for (name, path) in [("data-root", dataRoot), ("exec-root", execRoot)] where !path.hasPrefix("/") {
+      throw Failure(description: "\(name) \"\(path)\" isn't an absolute path")
+    }
+    if debug { logLevel = "debug" }
+  }
+
+  private mutating func set(toggle key: String, _ value: Bool) { if key == "debug" { debug = value } }
+
+  private mutating func set(_ key: String, _ text: String, name: String) throws {
+    switch key {
+    case "data-root": dataRoot = text
+    case "exec-root": execRoot = text
+    case "hosts": hosts.append(text)
+    case "pidfile": pidFile = text
+    case "log-level":
+      guard ["debug", "info", "warn", "error", "fatal"].contains(text) else {
+        throw Failure(description: "invalid logging level: \(text)")
+      }
+      logLevel = text
+    case "labels": labels.append(text)
+    case "bridge": bridge = text
+    case "bip": bridgeAddress = text
+    case "mtu":
+      guard let number = Int(text), (68...65535).contains(number) else {
+        throw Failure(description: "invalid \(name): \(text) isn't an MTU")
+      }
+      mtu = number
+    case "ip": defaultBinding = text
+    case "dns": dns.append(text)
+    case "dns-search": dnsSearch.append(text)
+    case "dns-opts": dnsOptions.append(text)
+    default: break
+    }
+  }
+
+  private static func bool(_ text: String, _ name: String) throws -> Bool {
+    switch text {
+    case "true", "1", "t", "T", "TRUE", "True": true
+    case "false", "0", "f", "F", "FALSE", "False": false
+    default: throw Failure(description: "invalid argument \"\(text)\" for \"--\(name)\"")
+    }
+  }
+
+  private mutating func read(file: String?) throws {
+    let path = file ?? "/etc/berth/daemon.json"
+    if file == nil, !Sys.exists(path) { return }
+    do {
+      let fields = try JSONFields(try JSON.parse(try Sys.readFile(path, limit: 1 << 20)))
+      for (key, _) in fields.object.members {
+        guard let kind = Self.known[key] else {
+          throw Failure(description: "the following directives don't match any configuration option: \(key)")
+        }
+        guard !given.contains(key) else {
+          throw Failure(
+            description: "the following directives are specified both as a flag and in the configuration file: \(key)")
+        }
+        switch kind {
+        case .toggle: set(toggle: key, try fields.bool(key) ?? false)
+        case .text: if let text = try fields.string(key) { try set(key, text, name: key) }
+        case .number: if let number = try fields.int(key) { try set(key, String(number), name: key) }
+        case .list: for text in try fields.strings(key) ?? [] { try set(key, text, name: key) }
+        }
+      }
+    } catch {
+      throw Failure(description: "unable to configure the daemon with file \(path): \(error)")
+    }
+  }
+
+  static let help = """
+    Usage: berthd [OPTIONS]
+
+    The daemon of the Berth container engine.
+
+    Options:
+      -b, --bridge string        Attach containers to this bridge
+          --bip string           Address and prefix of the bridge
+          --config-file string   Configuration file (default "/etc/berth/daemon.json")
+          --data-root string     Root of what lasts (default "/var/lib/berth")
+      -D, --debug                Log what happens in detail
+          --dns list             DNS servers of containers
+          --dns-opt list         DNS options of containers
+          --dns-search list      DNS search domains of containers
+          --exec-root string     Root of what lasts until the next boot (default "/run/berth")
+      -H, --host list            Where to listen: unix://PATH, fd://, tcp://LOOPBACK:PORT
+          --ip string            Host address of ports that are published without one (default "0.0.0.0")
+          --label list           key=value labels of the daemon
+      -l, --log-level string     "debug", "info", "warn", "error" (default "info")
+          --mtu int              MTU of containers' networks
+          --pidfile string       File of the daemon's process id
+      -v, --version              Print the version and quit
+    """
+}
