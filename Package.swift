@@ -112,6 +112,11 @@ let package = Package(
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
 
     // Tests
+    .executableTarget(
+      name: "launch-probe", dependencies: ["ContainerRuntime", "Cgroups", "OCI", "Kernel", "CLinux"], path: "Tests/LaunchProbe",
+      swiftSettings: common, linkerSettings: fullyStatic),
+    tests("ContainerRuntimeTests", ["ContainerRuntime", "OCI", "Kernel", "CLinux", "Cgroups", "launch-probe"]),
+    tests("RootfsTests", ["Rootfs", "OCI", "Kernel", "CLinux"]),
     tests("CgroupsTests", ["Cgroups", "Kernel", "OCI", "CLinux"]),
     tests("SeccompTests", ["Seccomp", "Kernel", "OCI", "CLinux"]),
     tests("OCITests", ["OCI"]),

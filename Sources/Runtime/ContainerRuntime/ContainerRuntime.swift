@@ -3,8 +3,23 @@
 /// `berth-shim` calls it directly; `berth-runtime` puts runc's command line on it. Single-threaded callers only: the child of
 /// `clone3` goes on in Swift (DESIGN.md rule 6). Reports failures as `LaunchFailure`.
 ///
-/// Owns: `LaunchPlan`, the launch (parent's half) and the init stage (child's half) with their numbered steps, exec into a
-/// running container, user and group look-up in the container's own `/etc`, capabilities, rlimits.
+/// Owns: `LaunchPlan`, the launch (`Launch`, the parent's half; `InitStage` and `ProcessStage`, the child's) with the numbered
+/// steps of `Stage.Step`, exec into a running container, user and group look-up in the container's own `/etc`, capabilities,
+/// rlimits, Berth's own init.
+///
+/// ```
+/// parent                                  child
+/// check plan, read filter
+/// make cgroup
+/// clone3 ───────────────────────────────▶ signals, dumpable, session, cgroup, namespaces
+///        ◀───────────────────── need maps userNamespace (if any)
+/// write maps ───────────────────── mapped ▶ rootfs, mounts, devices
+///        ◀──────────────────── terminal   console (if any)
+/// hold namespaces                         sysctl, masks, pivot, hostname, user, stdio, limits, directory, identity, program
+///        ◀─────────────────────── ready   ready
+/// start ───────────────────────────── go ▶ initProcess, seccomp, exec
+///        ◀──── end of the channel: it runs; or failure
+/// ```
 ///
 /// Must not: import Foundation, NIO, Dispatch or use async; write logs or copy stdio (the shim's work); know of the daemon.
 public enum ContainerRuntime {
@@ -20,32 +35,4 @@ public enum ContainerRuntime {
       self.error = error
     }
   }
-
-  /// Makes cgroup, process, namespaces, mounts and terminal; the process waits just before its exec.
-  /// On failure nothing is left: the child is killed and reaped, the cgroup removed.
-  public static func prepare(_ plan: LaunchPlan, stdio: Stdio) throws(LaunchFailure) -> RunningContainer {
-    throw LaunchFailure(step: "prepare", errno: 0, object: plan.id, message: "not built yet")
-  }
-}
-
-extension RunningContainer {
-  /// Lets the process go into its exec and answers once that happened. A program that can't be executed is a failure with
-  /// Docker's words (`exec: "foo": executable file not found in $PATH`), after which the container is finished.
-  public func start() throws(LaunchFailure) {
-    throw LaunchFailure(step: "start", errno: 0, object: plan.id, message: "not built yet")
-  }
-
-  /// Runs one more process in the container: a child of the caller, in all the container's namespaces and its cgroup.
-  /// Answers once the program runs. On failure the process has been reaped.
-  public func exec(_ plan: ExecPlan, stdio: ContainerRuntime.Stdio) throws(LaunchFailure) -> ContainerProcess {
-    throw LaunchFailure(step: "exec", errno: 0, object: plan.id, message: "not built yet")
-  }
-
-  /// Kills what is left in the cgroup, removes it, and drops the namespaces. Call once the exit has been reported.
-  /// Answers what could not be removed, for the log.
-  @discardableResult
-  public func finish() -> [String] { [] }
-
-  /// Kills and reaps a process that will not be started (or must end at once), and finishes.
-  public func abandon() {}
 }

@@ -1,3 +1,4 @@
+import Cgroups
 public import OCI
 
 extension LaunchPlan {
@@ -15,7 +16,8 @@ extension LaunchPlan {
       stdio: try Stdio(try fields.required("stdio", try fields.fields("stdio"))),
       log: try fields.object("log") { fields throws(JSONError) in try Log(fields) },
       exitRecord: try fields.required("exitRecord", try fields.string("exitRecord")),
-      durableExit: try fields.bool("durableExit") ?? true)
+      durableExit: try fields.bool("durableExit") ?? true,
+      cgroupLayout: try fields.object("cgroupLayout") { fields throws(JSONError) in try CgroupLayout(fields) })
   }
 
   public func encoded() -> [UInt8] { json.encoded() }
@@ -32,6 +34,7 @@ extension LaunchPlan {
     builder.set("log", log?.json)
     builder.set("exitRecord", exitRecord)
     builder.set("durableExit", durableExit)
+    builder.set("cgroupLayout", cgroupLayout?.json)
     builder.set("spec", spec.json)
     return builder.json
   }

@@ -1,3 +1,4 @@
+public import Cgroups
 public import OCI
 
 /// All that the shim needs to run one container: written by the daemon to `<exec-root>/containers/<id>/plan.json`,
@@ -20,6 +21,8 @@ public struct LaunchPlan: Sendable, Equatable {
   public var initProcess: Bool
   public var stdio: Stdio
   public var log: Log?
+  /// The host's cgroup hierarchies, so that the shim needn't look for them; nil: it does.
+  public var cgroupLayout: CgroupLayout?
   /// Where the exit record goes: `<data-root>/containers/<id>/exit.json`.
   public var exitRecord: String
   /// fdatasync the exit record (after the daemon has been told); false for `--rm`.
@@ -62,7 +65,7 @@ public struct LaunchPlan: Sendable, Equatable {
   public init(
     id: String, spec: RuntimeSpec, rootfs: Rootfs, user: String? = nil, additionalGroups: [String] = [],
     seccompFilter: String? = nil, initProcess: Bool = false, stdio: Stdio, log: Log? = nil, exitRecord: String,
-    durableExit: Bool = true
+    durableExit: Bool = true, cgroupLayout: CgroupLayout? = nil
   ) {
     self.id = id
     self.spec = spec
@@ -75,6 +78,7 @@ public struct LaunchPlan: Sendable, Equatable {
     self.log = log
     self.exitRecord = exitRecord
     self.durableExit = durableExit
+    self.cgroupLayout = cgroupLayout
   }
 }
 

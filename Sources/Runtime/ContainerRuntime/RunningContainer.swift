@@ -1,4 +1,7 @@
+public import Cgroups
+import CLinux
 public import Kernel
+import OCI
 
 /// A container from the moment its init stage has everything ready until its resources are given back.
 ///
@@ -18,13 +21,65 @@ public final class RunningContainer {
   public let plan: LaunchPlan
   /// Pid 1 of the container (Berth's own init, with `plan.initProcess`).
   public let process: ContainerProcess
+  public let cgroup: Cgroup
   /// What was asked for and can't be had here, e.g. a raised rlimit: for the daemon's log.
   public internal(set) var warnings: [String]
 
-  init(plan: LaunchPlan, process: ContainerProcess, warnings: [String]) {
+  private var launch: Launch?
+  /// Held so that the kernel takes mounts, network and ipc down when we let go, not while the process ends.
+  private var namespaces: [SharedDescriptor]
+
+  init(
+    plan: LaunchPlan, process: ContainerProcess, cgroup: Cgroup, launch: consuming Launch,
+    namespaces: [SharedDescriptor],
+    warnings: [String]
+  ) {
     self.plan = plan
     self.process = process
+    self.cgroup = cgroup
+    self.launch = consume launch
+    self.namespaces = namespaces
     self.warnings = warnings
+  }
+
+  /// Lets the process go into its exec and answers once that happened. A program that can't be executed is a failure with
+  /// Docker's words (`exec: "foo": executable file not found in $PATH`), after which the container is finished.
+  public func start() throws(LaunchFailure) {
+    guard var launch = launch.take() else {
+      throw LaunchFailure(
+        step: "start", errno: EALREADY, object: plan.id, message: "container \(plan.id) has been started before")
+    }
+    let seen = launch.warnings.count
+    do throws(LaunchFailure) { try launch.go() } catch {
+      finish()
+      throw error
+    }
+    warnings += launch.warnings.dropFirst(seen)
+  }
+
+  /// Kills what is left in the cgroup, removes it, and drops the namespaces. Call once the exit has been reported.
+  /// Answers what could not be removed, for the log.
+  @discardableResult
+  public func finish() -> [String] {
+    namespaces = []
+    do throws(CgroupError) {
+      do throws(CgroupError) {
+        try cgroup.remove(timeout: 0)
+      } catch  where error.errno == .busy {
+        // Processes outlive pid 1 only where the pid namespace is the host's or another container's.
+        try cgroup.killAll()
+        try cgroup.remove()
+      }
+      return []
+    } catch { return ["\(error)"] }
+  }
+
+  /// Kills and reaps a process that will not be started (or must end at once), and finishes.
+  public func abandon() {
+    launch = nil
+    try? process.signal(SIGKILL)
+    _ = try? process.wait()
+    finish()
   }
 }
 

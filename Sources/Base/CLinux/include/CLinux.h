@@ -141,6 +141,26 @@ static inline long cl_waitid(int type, int id, siginfo_t *info, int options, str
 static inline int cl_siginfo_pid(const siginfo_t *i) { return i->si_pid; }
 static inline int cl_siginfo_status(const siginfo_t *i) { return i->si_status; }
 static inline int cl_siginfo_code(const siginfo_t *i) { return i->si_code; }
+// All 64 dispositions to their default (the ignored ones too, which an exec would keep) and an empty mask: the raw calls, since
+// glibc hides its own two signals.
+static inline void cl_reset_signals(void) {
+  struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } none = {0};
+  uint64_t empty = 0;
+  for (int i = 1; i <= 64; i++) syscall(SYS_rt_sigaction, i, &none, NULL, 8);
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &empty, NULL, 8);
+}
+static inline void cl_block_signals(void) {
+  uint64_t all = ~0ULL;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8);
+}
+// Waits for any signal that is blocked; answers its number.
+static inline long cl_wait_signal(void) {
+  uint64_t all = ~0ULL;
+  return syscall(SYS_rt_sigtimedwait, &all, NULL, NULL, 8);
+}
+// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING
+static inline long cl_join_session_keyring(const char *name) { return syscall(SYS_keyctl, 1, name); }
+static inline int cl_personality(unsigned long persona) { return personality(persona); }
 static inline long cl_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable) {
   struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct d[2] = {

@@ -1,0 +1,119 @@
+import Cgroups
+import CLinux
+import Kernel
+import OCI
+import Rootfs
+
+extension ContainerRuntime {
+  /// Makes cgroup, process, namespaces, mounts and terminal; the process waits just before its exec.
+  /// On failure nothing is left: the child is killed and reaped, the cgroup removed.
+  public static func prepare(_ plan: LaunchPlan, stdio: Stdio) throws(LaunchFailure) -> RunningContainer {
+    // Everything that can be refused is refused before anything is made.
+    let request = try ProcessRequest(plan)
+    let linux = plan.spec.linux
+    let namespaces = try NamespaceSetup(linux)
+    try Sysctl.validate(linux.sysctl, linux)
+    if let hooks = plan.spec.hooks, hooks != RuntimeSpec.Hooks() {
+      throw LaunchFailure(step: "plan", errno: ENOTSUP, object: "hooks", message: "hooks are not supported yet")
+    }
+    if let name = plan.spec.hostname, !name.isEmpty, linux.namespace(.uts) == nil {
+      throw LaunchFailure(
+        step: "plan", errno: EINVAL, object: "hostname",
+        message: "unable to set hostname without a private UTS namespace")
+    }
+
+    let cgroup: Cgroup
+    let warnings: [String]
+    do throws(CgroupError) {
+      let layout = try plan.layout()
+      cgroup = try Cgroup(path: linux.cgroupsPath ?? "/berth/\(plan.id)", layout: layout)
+      warnings = try cgroup.create(linux.resources ?? RuntimeSpec.Resources())
+    } catch { throw LaunchFailure(error) }
+    do throws(LaunchFailure) {
+      return try launch(plan, request, namespaces, cgroup, stdio, warnings)
+    } catch let failure {
+      do throws(CgroupError) { try cgroup.remove() } catch {
+        throw LaunchFailure(
+          step: failure.step, errno: failure.errno, object: failure.object,
+          message: "\(failure.message) (and left behind: \(error))")
+      }
+      throw failure
+    }
+  }
+
+  private static func launch(
+    _ plan: LaunchPlan, _ request: ProcessRequest, _ namespaces: NamespaceSetup, _ cgroup: Cgroup, _ stdio: Stdio,
+    _ warnings: [String]
+  ) throws(LaunchFailure) -> RunningContainer {
+    let entrance: CgroupEntrance
+    do throws(CgroupError) { entrance = try cgroup.entrance() } catch { throw LaunchFailure(error) }
+    let cloneInto = entrance.cloneInto
+    let initStage: InitStage
+    do throws(RootfsError) {
+      initStage = InitStage(
+        plan: plan, request: request, namespaces: namespaces, entrance: entrance,
+        cgroups: cgroup.mounts(for: plan.spec),
+        stdio: stdio, root: namespaces.hasUser ? SharedDescriptor(try plan.rootfs.mount()) : nil,
+        sources: namespaces.hasUser ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false) : nil)
+    } catch { throw LaunchFailure(error) }
+    var launch = try Launch(flags: namespaces.cloneFlags, cgroup: cloneInto, entering: namespaces.joinedByParent) {
+      stage throws(LaunchFailure) in try initStage.run(&stage)
+    }
+    try launch.awaitReady { pid throws(SyscallError) in try namespaces.writeMaps(of: pid) }
+    do throws(SyscallError) {
+      var held: [SharedDescriptor] = []
+      for kind in [RuntimeSpec.NamespaceKind.mount, .network, .ipc] where namespaces.cloneFlags & kind.cloneFlag != 0 {
+        held.append(try launch.namespace(kind))
+      }
+      let process = try launch.process()
+      let warnings = warnings + launch.warnings
+      return RunningContainer(
+        plan: plan, process: process, cgroup: cgroup, launch: launch, namespaces: held, warnings: warnings)
+    } catch {
+      launch.kill()
+      throw LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)")
+    }
+  }
+}
+
+extension LaunchPlan {
+  func layout() throws(CgroupError) -> CgroupLayout {
+    if let cgroupLayout { return cgroupLayout }
+    do throws(SyscallError) { return try CgroupLayout.probe() } catch {
+      throw CgroupError("find", controller: "cgroup", path: error.object, error.errno)
+    }
+  }
+}
+
+extension LaunchFailure {
+  init(_ error: CgroupError) {
+    self.init(step: "cgroup", errno: error.errno.rawValue, object: error.path, message: "\(error)")
+  }
+
+  init(_ error: RootfsError) {
+    self.init(step: error.step, errno: error.errno, object: error.object, message: error.message)
+  }
+}
+
+extension Cgroup {
+  /// What a mount of type `cgroup` in the container shows; `nil` when it has none.
+  func mounts(for spec: RuntimeSpec) -> CgroupMounts? {
+    guard spec.mounts.contains(where: { $0.type == "cgroup" || $0.type == "cgroup2" }) else { return nil }
+    let namespaced = spec.linux.namespace(.cgroup) != nil
+    if layout.mode == .v2 {
+      guard let unified = layout.unified else { return nil }
+      return CgroupMounts(unified: namespaced ? unified + path : unified, namespaced: namespaced)
+    }
+    var mounts = CgroupMounts(unified: nil, namespaced: namespaced)
+    // A hierarchy that the group doesn't use (v1's freezer beside v2) has no directory of it.
+    for hierarchy in layout.hierarchies where Sys.exists(hierarchy.mountPoint + path) {
+      let name = String(hierarchy.mountPoint.split(separator: "/").last ?? "")
+      mounts.hierarchies.append(.init(name: name, source: hierarchy.mountPoint + path))
+      for controller in hierarchy.controllers where controller != name {
+        mounts.links.append(.init(name: controller, target: name))
+      }
+    }
+    if let unified = layout.unified { mounts.hierarchies.append(.init(name: "unified", source: unified + path)) }
+    return mounts
+  }
+}

@@ -1,0 +1,157 @@
+import Cgroups
+import CLinux
+import Kernel
+import OCI
+import Rootfs
+
+/// The parent's half of a launch or an exec: the clone, and the talk with the child until its program runs.
+///
+/// Whatever fails here kills and reaps the child.
+struct Launch: ~Copyable {
+  let pid: Int32
+  private let pidfd: Descriptor
+  private let channel: Descriptor
+  private(set) var warnings: [String] = []
+  private var terminal: SharedDescriptor?
+
+  typealias Joined = (kind: RuntimeSpec.NamespaceKind, file: SharedDescriptor)
+
+  /// Milliseconds that a child may need between two messages: mounts of a network's file systems are slow, for ever is wrong.
+  static let deadline: Int32 = 120_000
+
+  /// Clones; the child runs `body`, which ends in the program or throws, and never comes back from here.
+  ///
+  /// `entering`: namespaces that the child is to be born in, which this process enters for the moment of the clone.
+  init(
+    flags: UInt64, cgroup: Int32, entering: [Joined], _ body: (inout Stage) throws(LaunchFailure) -> Never
+  ) throws(LaunchFailure) {
+    do throws(SyscallError) {
+      let ends = try Sys.socketPair(Sys.sockSequencedPacket)
+      let ours = Descriptor(owning: ends.0)
+      let theirs = Descriptor(owning: ends.1)
+      let child = try Self.within(entering) { () throws(SyscallError) in
+        let child = try Sys.clone3(flags: flags, cgroup: cgroup)
+        if child.pid == 0 {
+          // Held by us, the parent's end would hide its death.
+          _ = CLinux.close(ours.raw)
+          Self.inChild(theirs.raw, body)
+        }
+        return child
+      }
+      pid = child.pid
+      pidfd = Descriptor(owning: child.pidfd)
+      channel = ours
+    } catch {
+      throw LaunchFailure(step: "clone", errno: error.errno.rawValue, object: error.object, message: "clone: \(error)")
+    }
+  }
+
+  private static func inChild(_ channel: Int32, _ body: (inout Stage) throws(LaunchFailure) -> Never) -> Never {
+    var stage = Stage(channel: channel)
+    do throws(LaunchFailure) { try body(&stage) } catch { stage.fail(error) }
+  }
+
+  /// Runs the body in others' namespaces, and comes back.
+  private static func within<T>(_ namespaces: [Joined], _ body: () throws(SyscallError) -> T) throws(SyscallError) -> T
+  {
+    guard let (kind, file) = namespaces.first else { return try body() }
+    let flag = Int32(truncatingIfNeeded: kind.cloneFlag)
+    let own = try Sys.open("/proc/self/ns/\(kind.procName)")
+    try Sys.setns(file.raw, flag)
+    let result: Result<T, SyscallError>
+    do throws(SyscallError) {
+      result = .success(try within(Array(namespaces.dropFirst()), body))
+    } catch { result = .failure(error) }
+    try Sys.setns(own.raw, flag)
+    return try result.get()
+  }
+
+  private enum Heard {
+    case ready, end
+    case failure(LaunchFailure)
+  }
+
+  private mutating func hear(_ onMaps: (Int32) throws(SyscallError) -> Void) throws(SyscallError) -> Heard {
+    while true {
+      guard try Sys.poll(channel.raw, Int16(POLLIN), timeout: Self.deadline) != 0 else {
+        throw SyscallError("wait for init stage", "", .timedOut)
+      }
+      guard let (message, descriptors) = try Message.receive(from: channel.raw) else { return .end }
+      switch message {
+      case .ready: return .ready
+      case .warning(let text): warnings.append(text)
+      case .terminal: terminal = descriptors.first
+      case .needMaps:
+        try onMaps(pid)
+        try Message.mapped.send(on: channel.raw)
+      case .failure(let failure): return .failure(failure)
+      case .mapped, .go: throw SyscallError("wait for init stage", "", Errno(rawValue: EBADMSG))
+      }
+    }
+  }
+
+  /// Waits until the child is ready to execute its program.
+  mutating func awaitReady(onMaps: (Int32) throws(SyscallError) -> Void) throws(LaunchFailure) {
+    switch try heard(onMaps) {
+    case .ready: return
+    case .failure(let failure): throw end(failure)
+    case .end: throw died()
+    }
+  }
+
+  /// Waits until the program runs: the child's end of the channel is closed by the exec.
+  mutating func awaitProgram() throws(LaunchFailure) {
+    switch try heard({ _ in }) {
+    case .end: return
+    case .failure(let failure): throw end(failure)
+    case .ready:
+      throw end(LaunchFailure(step: "exec", errno: EBADMSG, object: "", message: "the init stage said ready twice"))
+    }
+  }
+
+  mutating func go() throws(LaunchFailure) {
+    do throws(SyscallError) { try Message.go.send(on: channel.raw) } catch {
+      // The child may have said why before it went.
+      try awaitReady(onMaps: { _ in })
+    }
+    try awaitProgram()
+  }
+
+  private mutating func heard(_ onMaps: (Int32) throws(SyscallError) -> Void) throws(LaunchFailure) -> Heard {
+    do throws(SyscallError) { return try hear(onMaps) } catch {
+      throw end(LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)"))
+    }
+  }
+
+  /// Kills and reaps the child.
+  func kill() {
+    try? Sys.sendSignal(pidfd: pidfd.raw, SIGKILL)
+    _ = try? Sys.wait(pidfd: pidfd.raw)
+  }
+
+  private func end(_ failure: LaunchFailure) -> LaunchFailure {
+    kill()
+    return failure
+  }
+
+  private func died() -> LaunchFailure {
+    try? Sys.sendSignal(pidfd: pidfd.raw, SIGKILL)
+    let exit = (try? Sys.wait(pidfd: pidfd.raw)) ?? nil
+    if case .signaled(SIGKILL)? = exit {
+      return LaunchFailure(
+        step: "launch", errno: 0, object: "\(pid)", message: "container init was OOM-killed (memory limit too low?)")
+    }
+    return LaunchFailure(
+      step: "launch", errno: 0, object: "\(pid)",
+      message: "the init stage ended early (\(exit.map { "\($0)" } ?? "unknown"))")
+  }
+
+  func namespace(_ kind: RuntimeSpec.NamespaceKind) throws(SyscallError) -> SharedDescriptor {
+    SharedDescriptor(try Sys.namespace(pidfd: pidfd.raw, pid: pid, kind.cloneFlag))
+  }
+
+  /// What the caller gets: pidfd and terminal.
+  func process() throws(SyscallError) -> ContainerProcess {
+    ContainerProcess(pid: pid, pidfd: try pidfd.duplicate(), terminal: terminal)
+  }
+}

@@ -1,0 +1,71 @@
+import CLinux
+import Kernel
+import OCI
+
+extension Mounter {
+  /// What lxcfs and its like may put over files of procfs (as runc allows).
+  private static let allowedInProc: Set<String> = [
+    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg",
+    "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+  ]
+
+  /// The place that a mount goes to, made if it is missing; O_PATH.
+  borrowing func destination(of mount: RuntimeSpec.Mount, isDirectory: Bool) throws(SyscallError) -> Descriptor {
+    let path = Self.cleaned(mount.destination)
+    switch path {
+    case "/": throw SyscallError("mount", "/", .busy)
+    case "/dev": try replaceLink("dev")
+    case "/proc", "/sys": return try ordinaryDirectory(path)
+    default: break
+    }
+    if path.hasPrefix("/proc/") {
+      guard Self.allowedInProc.contains(path) else {
+        throw SyscallError("mount", "\(path)\" (inside /proc)\"", .notPermitted)
+      }
+      return try root.openWithoutLinks(path, O_PATH)
+    }
+    let place = isDirectory ? try root.makeDirectory(path) : try root.makeFile(path)
+    // A link of the image may have led into procfs, where a mount would fake what the kernel says (CVE-2019-16884, 2023-27561).
+    guard try Sys.fileSystem(place.raw).f_type != 0x9fa0 else {  // PROC_SUPER_MAGIC
+      throw SyscallError("mount", "\(path)\" (inside /proc)\"", .notPermitted)
+    }
+    return place
+  }
+
+  /// `/proc` and `/sys` must be directories of the root itself: a link there sends the kernel's files somewhere else.
+  private borrowing func ordinaryDirectory(_ path: String) throws(SyscallError) -> Descriptor {
+    let name = String(path.dropFirst())
+    do throws(SyscallError) {
+      return try root.openWithoutLinks(name, O_PATH | O_DIRECTORY)
+    } catch  where error.errno == .noSuchFile {
+      try Sys.mkdir(name, at: root.directory.raw)
+      return try root.openWithoutLinks(name, O_PATH | O_DIRECTORY)
+    } catch  where error.errno == .symlinkLoop || error.errno == .notDirectory {
+      throw SyscallError("mount", "\(path)\" (must be mounted on ordinary directory)\"", .notDirectory)
+    }
+  }
+
+  /// An image with a link for `/dev` gets a directory in its place (CVE-2026-41579).
+  private borrowing func replaceLink(_ name: String) throws(SyscallError) {
+    do throws(SyscallError) {
+      guard try Sys.status(name, at: root.directory.raw, flags: AT_SYMLINK_NOFOLLOW).type == FileType.link else {
+        return
+      }
+    } catch  where error.errno == .noSuchFile { return }
+    try Sys.unlink(name, at: root.directory.raw)
+    try Sys.mkdir(name, at: root.directory.raw)
+  }
+
+  /// Go's filepath.Clean of an absolute path.
+  static func cleaned(_ path: String) -> String {
+    var components: [Substring] = []
+    for component in path.split(separator: "/") {
+      switch component {
+      case ".": continue
+      case "..": _ = components.popLast()
+      default: components.append(component)
+      }
+    }
+    return "/" + components.joined(separator: "/")
+  }
+}

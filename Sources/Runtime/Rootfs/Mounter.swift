@@ -1,0 +1,156 @@
+import CLinux
+public import Kernel
+public import OCI
+
+/// Puts the mounts of a specification into a root, one after the other, in the order given.
+public struct Mounter: ~Copyable {
+  public let root: Root
+  /// The container's procfs before anything was mounted over it: sysctls and `oom_score_adj` are written through this one.
+  private var proc: Descriptor?
+  private let cgroups: CgroupMounts?
+
+  public init(root: consuming Root, cgroups: CgroupMounts?) {
+    self.root = root
+    self.cgroups = cgroups
+  }
+
+  /// Opens the sources of bind mounts that a caller with fewer rights, or outside the host's propagation, could not open: by the
+  /// index of the mount. With `onlyPropagating`, those that stay in the host's peer groups.
+  public static func openSources(_ mounts: [RuntimeSpec.Mount], onlyPropagating: Bool) throws(RootfsError) -> [Int:
+    SharedDescriptor]
+  {
+    var sources: [Int: SharedDescriptor] = [:]
+    for (index, mount) in mounts.enumerated() {
+      let options = MountOptions(mount.options)
+      guard options.bind || mount.type == "bind", !onlyPropagating || options.propagates else { continue }
+      do throws(SyscallError) {
+        sources[index] = SharedDescriptor(
+          try DetachedMount.copy(of: mount.source ?? "", recursive: options.recursive))
+      } catch { throw failure(mount, error) }
+    }
+    return sources
+  }
+
+  /// `source`: what `openSources` answered for this mount.
+  public mutating func mount(_ mount: RuntimeSpec.Mount, source: SharedDescriptor? = nil) throws(RootfsError) {
+    let options = MountOptions(mount.options)
+    guard !options.idMapped, mount.uidMappings.isEmpty, mount.gidMappings.isEmpty else {
+      throw RootfsError(
+        step: "mount", object: mount.destination,
+        "mount \"\(mount.destination)\": id-mapped mounts are not supported yet")
+    }
+    do throws(SyscallError) {
+      if options.bind || mount.type == "bind" {
+        try bind(mount, options, source)
+      } else if mount.type == "cgroup" || mount.type == "cgroup2" {
+        try mountCgroups(mount, options)
+      } else {
+        try mountFileSystem(mount, options)
+      }
+    } catch { throw Self.failure(mount, error) }
+  }
+
+  /// The container's `/proc`, if one was mounted.
+  public mutating func takeProc() -> Descriptor? { proc.take() }
+
+  /// Read-only at last, when every mount's destination has been made.
+  public borrowing func makeRootReadOnly() throws(RootfsError) {
+    do throws(SyscallError) {
+      try Sys.mountSetAttributes(root.directory.raw, set: MountOptions.readOnly)
+    } catch { throw RootfsError(step: "rootfs", "/", error, doing: "make rootfs read-only") }
+  }
+
+  private static func failure(_ mount: RuntimeSpec.Mount, _ error: SyscallError) -> RootfsError {
+    let source = mount.source ?? mount.type ?? ""
+    let hint =
+      error.errno == .notDirectory
+      ? ": Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type"
+      : ""
+    return RootfsError(
+      step: "mount", errno: error.errno.rawValue, object: mount.destination,
+      "error mounting \"\(source)\" to rootfs at \"\(mount.destination)\": \(error)\(hint)")
+  }
+
+  private borrowing func bind(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ given: SharedDescriptor?)
+    throws(SyscallError)
+  {
+    let source =
+      if let given { given } else {
+        SharedDescriptor(try DetachedMount.copy(of: mount.source ?? "", recursive: options.recursive))
+      }
+    let tree = source.raw
+    if options.set | options.clear | options.propagation != 0 {
+      // Only what was said: an attribute of the source that nobody named stays (it may be locked).
+      try Sys.mountSetAttributes(
+        tree, set: options.set, clear: options.clear,
+        propagation: options.propagates ? options.propagation : options.propagation == 0 ? 0 : MountOptions.private)
+    }
+    if options.propagates, options.propagationRecursive {
+      try Sys.mountSetAttributes(tree, propagation: options.propagation, recursive: true)
+    }
+    if options.recursiveSet | options.recursiveClear != 0 {
+      try Sys.mountSetAttributes(tree, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
+    }
+    let isDirectory = try Sys.fstat(tree).type == FileType.directory
+    let place = try destination(of: mount, isDirectory: isDirectory)
+    try Sys.moveMount(tree, to: "", at: place.raw)
+  }
+
+  private mutating func mountFileSystem(_ mount: RuntimeSpec.Mount, _ options: MountOptions) throws(SyscallError) {
+    let type = mount.type ?? "none"
+    var data = options.data
+    let place: Descriptor
+    if type == "tmpfs" || type == "ramfs" {
+      // The mode of what is hidden goes on to hold, unless another was asked for.
+      let existing = try? root.open(mount.destination, O_PATH | O_DIRECTORY)
+      if let existing, !data.contains(where: { $0.key == "mode" }) {
+        data.append(.init(key: "mode", value: String(try Sys.fstat(existing.raw).st_mode & 0o7777, radix: 8)))
+      }
+    }
+    place = try destination(of: mount, isDirectory: true)
+    let detached: Descriptor
+    do throws(SyscallError) {
+      detached = try DetachedMount.fileSystem(type, source: mount.source ?? type, data: data, attributes: options.set)
+    } catch  where error.errno == .notPermitted && (type == "sysfs" || type == "mqueue") {
+      // The host's network or ipc namespace in a user namespace of the container's own: show what the host has.
+      detached = try DetachedMount.copy(of: type == "sysfs" ? "/sys" : "/dev/mqueue", recursive: true)
+      try Sys.mountSetAttributes(detached.raw, set: options.set, recursive: true)
+    }
+    if options.copyUp { try CopyUp.copy(from: place, to: detached) }
+    try Sys.moveMount(detached.raw, to: "", at: place.raw)
+    if options.propagation == MountOptions.shared || options.propagation == MountOptions.unbindable {
+      try Sys.mountSetAttributes(detached.raw, propagation: options.propagation)
+    }
+    if type == "proc", mount.destination == "/proc" { proc = Descriptor(owning: detached.take()) }
+  }
+
+  private borrowing func mountCgroups(_ mount: RuntimeSpec.Mount, _ options: MountOptions) throws(SyscallError) {
+    guard let cgroups else { return }
+    let place = try destination(of: mount, isDirectory: true)
+    if let unified = cgroups.unified {
+      let detached: Descriptor
+      do throws(SyscallError) {
+        guard cgroups.namespaced else { throw SyscallError("fsmount", unified, .notPermitted) }
+        detached = try DetachedMount.fileSystem("cgroup2", source: "cgroup", attributes: options.set)
+      } catch  where error.errno == .notPermitted || error.errno == .busy {
+        // Without a namespace of its own a fresh mount would show all groups and reset the host's mount flags.
+        detached = try DetachedMount.copy(of: unified, recursive: false)
+        try Sys.mountSetAttributes(detached.raw, set: options.set)
+      }
+      return try Sys.moveMount(detached.raw, to: "", at: place.raw)
+    }
+    let top = try DetachedMount.fileSystem(
+      "tmpfs", source: "cgroup", data: [.init(key: "mode", value: "755")],
+      attributes: options.set & ~MountOptions.readOnly)
+    for hierarchy in cgroups.hierarchies { try Sys.mkdir(hierarchy.name, at: top.raw) }
+    for link in cgroups.links { try Sys.symlink(link.target, link.name, at: top.raw) }
+    // Before Linux 6.15 nothing can be mounted into a detached tree: attach first.
+    try Sys.moveMount(top.raw, to: "", at: place.raw)
+    for hierarchy in cgroups.hierarchies {
+      let group = try DetachedMount.copy(of: hierarchy.source, recursive: false)
+      try Sys.mountSetAttributes(group.raw, set: options.set)
+      try Sys.moveMount(group.raw, to: hierarchy.name, at: top.raw)
+    }
+    if options.set & MountOptions.readOnly != 0 { try Sys.mountSetAttributes(top.raw, set: MountOptions.readOnly) }
+  }
+}

@@ -1,0 +1,103 @@
+import CLinux
+public import Kernel
+
+extension Rootfs {
+  /// A detached overlay mount. `lower` is topmost first.
+  ///
+  /// Layers are given one by one (`lowerdir+`, Linux 6.8); before that in one option of mount(2), where they are named by
+  /// descriptor, since four kilobytes must hold up to 128 of them, and commas and colons of their paths would count.
+  public static func overlay(lower: [String], upper: String, work: String, volatile: Bool) throws(RootfsError)
+    -> Descriptor
+  {
+    do throws(SyscallError) {
+      return try newOverlay(lower: lower, upper: upper, work: work, volatile: volatile)
+    } catch  where error.errno == .invalidArgument || error.errno == .noSuchCall {
+      return try classicOverlay(lower: lower, upper: upper, work: work, volatile: volatile)
+    } catch {
+      throw RootfsError(step: "rootfs", upper, error, doing: "mount overlay")
+    }
+  }
+
+  /// Renames of lower directories are refused (EXDEV) and metadata copied up with the data, so that an upper directory is a
+  /// layer by itself; the index is off, since a lower directory serves many containers.
+  private static let settings = [("index", "off"), ("metacopy", "off"), ("redirect_dir", "off")]
+
+  private static func newOverlay(lower: [String], upper: String, work: String, volatile: Bool) throws(SyscallError)
+    -> Descriptor
+  {
+    let context = try Sys.fsopen("overlay")
+    try Sys.fsconfig(context.raw, "source", "overlay")
+    // A value has 255 bytes: a longer path is named by a descriptor, which must live until the mount is made.
+    var held: [SharedDescriptor] = []
+    func name(_ path: String) throws(SyscallError) -> String {
+      guard path.utf8.count > 255 else { return path }
+      let directory = SharedDescriptor(try Sys.open(path, O_PATH | O_DIRECTORY))
+      held.append(directory)
+      return "/proc/self/fd/\(directory.raw)"
+    }
+    for layer in lower { try Sys.fsconfig(context.raw, "lowerdir+", try name(layer)) }
+    try Sys.fsconfig(context.raw, "upperdir", try name(upper))
+    try Sys.fsconfig(context.raw, "workdir", try name(work))
+    for (key, value) in settings { try Sys.fsconfig(context.raw, key, value) }
+    if volatile { try Sys.fsconfig(flag: "volatile", context.raw) }
+    try Sys.fsconfigCreate(context.raw)
+    return try withExtendedLifetime(held) { () throws(SyscallError) in try Sys.fsmount(context.raw) }
+  }
+
+  private static func classicOverlay(lower: [String], upper: String, work: String, volatile: Bool) throws(RootfsError)
+    -> Descriptor
+  {
+    var object = upper
+    do throws(SyscallError) {
+      var held: [SharedDescriptor] = []
+      func name(_ path: String) throws(SyscallError) -> String {
+        object = path
+        let directory = SharedDescriptor(try Sys.open(path, O_PATH | O_DIRECTORY))
+        held.append(directory)
+        return "/proc/self/fd/\(directory.raw)"
+      }
+      let layers = try lower.map { path throws(SyscallError) in try name(path) }
+      var data = "lowerdir=" + layers.joined(separator: ":")
+      data += ",workdir=\(try name(work)),upperdir=\(try name(upper))"
+      for (key, value) in settings { data += ",\(key)=\(value)" }
+      if volatile { data += ",volatile" }
+      // mount(2) needs a place: the upper directory, in this mount namespace alone.
+      return try withExtendedLifetime(held) { () throws(SyscallError) in
+        try Sys.mount("overlay", upper, type: "overlay", data: data)
+        let mount = try DetachedMount.copy(of: upper, recursive: false)
+        try Sys.umount(upper, flags: 2)  // MNT_DETACH
+        return mount
+      }
+    } catch { throw RootfsError(step: "rootfs", object, error, doing: "mount overlay") }
+  }
+
+  /// A detached copy of a directory and what is mounted below it.
+  public static func directory(_ path: String) throws(RootfsError) -> Descriptor {
+    do throws(SyscallError) {
+      return try DetachedMount.copy(of: path, recursive: true)
+    } catch { throw RootfsError(step: "rootfs", path, error, doing: "bind rootfs") }
+  }
+
+  /// A second descriptor of a detached root that a parent opened.
+  public static func duplicate(_ root: SharedDescriptor) throws(RootfsError) -> Descriptor {
+    do throws(SyscallError) { return Descriptor(owning: try Sys.fcntl(root.raw, F_DUPFD_CLOEXEC, 0)) } catch {
+      throw RootfsError(step: "rootfs", "/", error, doing: "duplicate rootfs")
+    }
+  }
+
+  /// Takes the new mount namespace out of the host's propagation: nothing that is mounted from here on is seen there.
+  public static func leavePropagation() throws(RootfsError) {
+    do throws(SyscallError) {
+      try Sys.mount(nil, "/", flags: UInt(MS_REC | MS_PRIVATE))
+    } catch { throw RootfsError(step: "rootfs", "/", error, doing: "make mounts private") }
+  }
+
+  /// Attaches a detached root, so that mounts can be put into it; `place` is any directory of the host, hidden in this mount
+  /// namespace from then on.
+  public static func attach(_ root: consuming Descriptor, over place: String) throws(RootfsError) -> Root {
+    do throws(SyscallError) {
+      try Sys.moveMount(root.raw, to: place, at: Sys.currentDirectory)
+    } catch { throw RootfsError(step: "rootfs", place, error, doing: "attach rootfs") }
+    return Root(owning: root)
+  }
+}
