@@ -20,6 +20,7 @@ public struct DetachKeys: Sendable, Equatable {
   /// A part of a list of keys that is no key.
   public struct UnknownKey: Error, Sendable, Equatable, CustomStringConvertible {
     public let key: String
+    public init(key: String) { self.key = key }
     /// Docker's words.
     public var description: String { "Unknown character: '\(key)'" }
   }
