@@ -69,6 +69,8 @@ public final class Shim {
     // The daemon's end, a terminal's hang-up or a stopped service must not end the container. The init stage resets these.
     for signal in [SIGPIPE, SIGHUP, SIGINT, SIGTERM] { cl_ignore_signal(signal) }
     do throws(SyscallError) {
+      // 4 is this program, as the daemon's launcher executes it; nothing else is ours.
+      try Sys.closeRange(from: UInt32(ShimProtocol.controlDescriptor) + 1)
       let shim = try Shim(runDirectory: arguments[1])
       try shim.loop.run()
       return 0

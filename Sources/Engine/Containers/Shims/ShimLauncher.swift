@@ -1,0 +1,128 @@
+import CLinux
+public import ContainerRuntime
+public import Kernel
+import Synchronization
+
+/// Starts shims, and finds those that a former daemon started.
+///
+/// The program is executed from a sealed copy in memory, made once: no container can open it for writing, and an upgrade on disk
+/// changes nothing under a running daemon (CVE-2019-5736). A shim is a session of its own, with signals reset and no
+/// descriptor but its own: 0 and 1 are `/dev/null`, 2 is `errors`, 3 the control socket.
+public final class ShimLauncher: Sendable {
+  private let program: SharedDescriptor
+  private let null: SharedDescriptor
+  private let errors: SharedDescriptor
+  private let hub: ShimHub
+  /// Called when a shim that this process started has ended.
+  private let ended: @Sendable (_ id: String, Sys.Exit) -> Void
+
+  /// `program`: the path of berth-shim. `errors`: a file that all shims append what goes wrong to; nil: nowhere.
+  public init(
+    program: String, errors: String? = nil, ended: @escaping @Sendable (_ id: String, Sys.Exit) -> Void = { _, _ in }
+  ) throws {
+    self.program = try Self.seal(program)
+    null = SharedDescriptor(try Sys.open("/dev/null", O_RDWR))
+    self.errors =
+      try errors.map { SharedDescriptor(try Sys.open($0, O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)) } ?? null
+    hub = try ShimHub.start()
+    self.ended = ended
+  }
+
+  private static func seal(_ path: String) throws(SyscallError) -> SharedDescriptor {
+    let source = try Sys.open(path)
+    let size = try Sys.fstat(source.raw).st_size
+    // 0x10 is MFD_EXEC (Linux 6.3), which older kernels refuse and newer ones may insist on.
+    var raw = cl_memfd_create("berth-shim", 0x13)
+    if raw < 0 { raw = Int(try Sys.retrying("memfd_create", "berth-shim") { cl_memfd_create("berth-shim", 3) }) }
+    let copy = Descriptor(owning: Int32(raw))
+    try Sys.retrying("fchmod", "berth-shim") { fchmod(copy.raw, 0o500) }
+    var copied = 0
+    while copied < size {
+      let count = try Sys.retrying("sendfile", path) { sendfile(copy.raw, source.raw, nil, Int(size) - copied) }
+      guard count > 0 else { throw SyscallError("sendfile", path, .io) }
+      copied += count
+    }
+    // F_ADD_SEALS: SEAL, SHRINK, GROW, WRITE
+    try Sys.fcntl(copy.raw, 1033, 0xF)
+    // Above the numbers that a shim is given.
+    return SharedDescriptor(owning: try Sys.fcntl(copy.raw, F_DUPFD_CLOEXEC, 16))
+  }
+
+  /// Writes the plan into the run directory, which must exist, and starts the container's shim. It prepares the container at once;
+  /// attach, then `start`.
+  public func launch(id: String, runDirectory: String, plan: LaunchPlan) async throws -> ShimConnection {
+    let file = try Sys.open(
+      runDirectory + "/" + ShimProtocol.planName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
+    try Sys.writeAll(file.raw, plan.encoded())
+    let (ours, theirs) = try Sys.socketPair(Sys.sockSequencedPacket)
+    let socket = Descriptor(owning: ours)
+    let control = Descriptor(owning: theirs)
+    let pid = try spawn(runDirectory, control: control.raw)
+    let ended = self.ended
+    do throws(SyscallError) {
+      _ = try ShimReaper(pid, hub) { exit in ended(id, exit) }
+    } catch {
+      // Without a way to wait for it, it would stay a zombie.
+      try Sys.kill(pid, SIGKILL)
+      throw error
+    }
+    return try ShimConnection(socket, pid: pid, hub: hub)
+  }
+
+  /// Connects to the shim of a container that a former daemon started; nil when there is none, and then the exit record tells
+  /// the end. Ask for its `state` next.
+  public func adopt(runDirectory: String) throws -> ShimConnection? {
+    let socket = try Sys.socket(AF_UNIX, Sys.sockSequencedPacket | Sys.sockNonBlock)
+    do throws(SyscallError) {
+      let directory = try Sys.open(runDirectory, O_DIRECTORY | O_PATH)
+      // By the descriptor, since the path may be longer than an address can be.
+      try Sys.connect(socket.raw, path: "/proc/self/fd/\(directory.raw)/\(ShimProtocol.socketName)")
+    } catch {
+      switch error.errno {
+      case .noSuchFile, .connectionRefused: return nil
+      default: throw error
+      }
+    }
+    let peer = try Sys.peerCredentials(socket.raw)
+    guard peer.uid == geteuid() else { throw SyscallError("connect", runDirectory, .notPermitted) }
+    return try ShimConnection(socket, pid: peer.pid, hub: hub)
+  }
+
+  private func spawn(_ runDirectory: String, control: Int32) throws(SyscallError) -> pid_t {
+    // The numbers 0 to 3 must not be overwritten before they are copied from.
+    let control = try Sys.fcntl(control, F_DUPFD_CLOEXEC, 16)
+    defer { _ = CLinux.close(control) }
+    var actions = posix_spawn_file_actions_t()
+    var attributes = posix_spawnattr_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawnattr_init(&attributes)
+    defer {
+      posix_spawn_file_actions_destroy(&actions)
+      posix_spawnattr_destroy(&attributes)
+    }
+    posix_spawn_file_actions_adddup2(&actions, null.raw, 0)
+    posix_spawn_file_actions_adddup2(&actions, null.raw, 1)
+    posix_spawn_file_actions_adddup2(&actions, errors.raw, 2)
+    posix_spawn_file_actions_adddup2(&actions, control, 3)
+    posix_spawn_file_actions_adddup2(&actions, program.raw, 4)
+    // Whatever some library forgot to mark close-on-exec. The shim closes 4.
+    posix_spawn_file_actions_addclosefrom_np(&actions, 5)
+
+    var none = sigset_t()
+    sigemptyset(&none)
+    var all = sigset_t()
+    sigfillset(&all)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setsigdefault(&attributes, &all)
+    posix_spawnattr_setflags(&attributes, Int16(0x80 | 0x08 | 0x04))  // SETSID, SETSIGMASK, SETSIGDEF
+
+    // Nothing of the daemon's environment concerns a shim.
+    let arguments: [UnsafeMutablePointer<CChar>?] = [strdup("berth-shim"), strdup(runDirectory), nil]
+    defer { for argument in arguments { free(argument) } }
+    var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+    var pid: pid_t = 0
+    let result = posix_spawn(&pid, "/proc/self/fd/4", &actions, &attributes, arguments, &environment)
+    guard result == 0 else { throw SyscallError("posix_spawn", "berth-shim", Errno(rawValue: result)) }
+    return pid
+  }
+}
