@@ -72,7 +72,7 @@ let package = Package(
 
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
-    library("Stores", "Archive", ["Errdefs", "Kernel", "OCI", "Rootfs", "CLinux", "CCompression"]),
+    library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "CCompression", crypto]),
     library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", crypto]),
     library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "Rootfs", "CLinux"]),
     library("Stores", "Metadata", ["Errdefs", "OCI", "Kernel", grdb]),
@@ -125,5 +125,6 @@ let package = Package(
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
     tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging], settings: besideNIO),
     tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"], settings: besideNIO),
+    tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux", "CCompression"]),
   ]
 )

@@ -114,20 +114,19 @@ extension Sys {
     }
   }
 
-  /// fsetxattr(2); `name` needs no encoding of its own, `value` is raw.
-  public static func setAttribute(_ fd: Int32, name: Name, value: UnsafeRawBufferPointer) throws(SyscallError) {
-    try retrying("fsetxattr", text(name)) { CLinux.fsetxattr(fd, name, value.baseAddress, value.count, 0) }
+  /// fsetxattr(2); `name` is NUL-terminated, `value` raw.
+  public static func setAttribute(_ fd: Int32, name: [CChar], value: [UInt8]) throws(SyscallError) {
+    try retrying("fsetxattr", text(name)) { CLinux.fsetxattr(fd, name, value, value.count, 0) }
   }
 
   /// The attribute of what `name` is, the link itself when it is one.
   public static func setAttribute(
-    at directory: Int32, of name: Name, name attribute: Name, value: UnsafeRawBufferPointer
+    at directory: Int32, of name: [CChar], name attribute: [CChar], value: [UInt8]
   ) throws(SyscallError) {
-    // No lsetxattrat before Linux 6.13: the descriptor's own entry in procfs stands for the directory.
-    var path = Array("/proc/self/fd/\(directory)/".utf8CString.dropLast())
-    path.append(contentsOf: UnsafeBufferPointer(start: name, count: strlen(name) + 1))
+    // No setxattrat before Linux 6.13: the descriptor's own entry in procfs stands for the directory.
+    let path = Array("/proc/self/fd/\(directory)/".utf8CString.dropLast()) + name
     try retrying("lsetxattr", "\(text(name)) \(text(attribute))") {
-      CLinux.lsetxattr(path, attribute, value.baseAddress, value.count, 0)
+      CLinux.lsetxattr(path, attribute, value, value.count, 0)
     }
   }
 
