@@ -73,8 +73,8 @@ let package = Package(
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
     library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "CCompression", crypto]),
-    library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", crypto]),
-    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "Rootfs", "CLinux"]),
+    library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", "CLinux", crypto]),
+    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux"]),
     library("Stores", "Metadata", ["Errdefs", "OCI", "Kernel", grdb]),
 
     // Engine
@@ -125,6 +125,6 @@ let package = Package(
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
     tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging], settings: besideNIO),
     tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"], settings: besideNIO),
-    tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux", "CCompression"]),
+    tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"], settings: besideNIO),
   ]
 )

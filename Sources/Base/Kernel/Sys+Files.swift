@@ -207,6 +207,11 @@ extension Sys {
   }
   public static func syncfs(_ fd: Int32) throws(SyscallError) { try retrying("syncfs", "fd \(fd)") { CLinux.syncfs(fd) } }
 
+  /// Asks the disk to begin writing these bytes, waits for nothing and promises nothing (sync_file_range(2)): a later sync has less to do.
+  public static func startWriteback(_ fd: Int32, offset: Int64, length: Int64) {
+    _ = sync_file_range(fd, off_t(offset), off_t(length), 2)  // SYNC_FILE_RANGE_WRITE
+  }
+
   /// Makes a rename, link or unlink in that directory durable.
   public static func syncDirectory(_ path: String) throws(SyscallError) {
     let directory = try open(path, O_RDONLY | O_DIRECTORY)

@@ -1,3 +1,5 @@
+import OCI
+
 /// Writes a tar archive in order: ustar headers, with a PAX header before a member that ustar can't hold (long names, large numbers,
 /// fractions of seconds, extended attributes). The same members make the same bytes.
 ///
