@@ -62,6 +62,7 @@ extension HTTPConnection: ResponseStream {
     guard case .running = phase, let context else { return eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel) }
     // Not after the head: whoever streams an answer to an upload reads it.
     if !bodyEnded { sendContinue() }
+    isStreaming = true
     var head = responseHead(.ok, headers)
     if !keepAlive { head.headers.replaceOrAdd(name: "Connection", value: "close") }
     return context.writeAndFlush(Self.wrapOutboundOut(.head(head)))

@@ -29,6 +29,8 @@ final class HTTPConnection: ChannelInboundHandler, @unchecked Sendable {
 
   // Of the current request.
   var task: Task<Void, Never>?
+  /// A stream is cancelled when its client goes; an operation isn't: half a `stop` helps nobody.
+  var isStreaming = false
   var isHead = false
   var isUpgrade = false
   var keepAlive = true
@@ -92,7 +94,7 @@ final class HTTPConnection: ChannelInboundHandler, @unchecked Sendable {
     server.closed(self)
     if case .taken = phase { return }
     phase = .closed
-    task?.cancel()
+    if isStreaming { task?.cancel() }
     task = nil
     failBody(ChannelError.ioOnClosedChannel)
     backlog.removeAll()
@@ -163,6 +165,7 @@ extension HTTPConnection {
     keepAlive = head.isKeepAlive && !isUpgrade && !server.isStopping
     awaitsContinue = head.headers.first(name: "Expect")?.lowercased() == "100-continue"
     bodyEnded = false
+    isStreaming = false
     bodyParts.removeAll()
     phase = .running
     server.log.debug("Calling \(head.method.rawValue) \(head.uri)")
