@@ -58,18 +58,20 @@ public final class Metadata: Sendable {
   ) async throws -> T {
     do {
       if !durable { return try await queue.write { try body(MetadataTransaction(db: $0)) } }
-      return try await queue.writeWithoutTransaction { db in
-        try db.execute(sql: "PRAGMA synchronous = FULL")
-        defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
-        var result: T?
-        try db.inTransaction {
-          result = try body(MetadataTransaction(db: db))
-          return .commit
-        }
-        guard let result else { throw EngineError.system("write the database: the transaction had no result") }
-        return result
-      }
+      return try await queue.writeWithoutTransaction { try Self.durably($0, body) }
     } catch let error as DatabaseError { throw Self.failure("write", error) }
+  }
+
+  private static func durably<T>(_ db: Database, _ body: (MetadataTransaction) throws -> T) throws -> T {
+    try db.execute(sql: "PRAGMA synchronous = FULL")
+    defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
+    var result: T?
+    try db.inTransaction {
+      result = try body(MetadataTransaction(db: db))
+      return .commit
+    }
+    guard let result else { throw EngineError.system("write the database: the transaction had no result") }
+    return result
   }
 
   /// As `read` and `write`, for start-up code and threads that may block.
@@ -79,10 +81,11 @@ public final class Metadata: Sendable {
     }
   }
 
-  public func writeBlocking<T>(_ body: (MetadataTransaction) throws -> T) throws -> T {
-    do { return try queue.write { try body(MetadataTransaction(db: $0)) } } catch let error as DatabaseError {
-      throw Self.failure("write", error)
-    }
+  public func writeBlocking<T>(durable: Bool = false, _ body: (MetadataTransaction) throws -> T) throws -> T {
+    do {
+      if !durable { return try queue.write { try body(MetadataTransaction(db: $0)) } }
+      return try queue.writeWithoutTransaction { try Self.durably($0, body) }
+    } catch let error as DatabaseError { throw Self.failure("write", error) }
   }
 
   /// Folds the write-ahead log into the database and closes it.
