@@ -8,29 +8,28 @@ let common: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
   .treatAllWarnings(as: .error),
+  // CLinux needs _GNU_SOURCE; Glibc, CNIOLinux and others don't set it: the C library's types must be the same in all of them.
+  .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"]),
 ]
-// CLinux needs _GNU_SOURCE, CNIOLinux doesn't set it: where both are seen, the C library's types must be the same in both.
-let besideNIO: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-D_GNU_SOURCE"])]
 // Programs are fully static in release builds: `swift build -c release --static-swift-stdlib`.
 let fullyStatic: [LinkerSetting] = [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
 
 func library(
-  _ floor: String, _ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = [],
-  linker: [LinkerSetting] = []
+  _ floor: String, _ name: String, _ dependencies: [Target.Dependency] = [], linker: [LinkerSetting] = []
 ) -> Target {
   .target(
-    name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: common + settings,
+    name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: common,
     linkerSettings: linker)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency], settings: [SwiftSetting] = []) -> Target {
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(
-    name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: common + settings,
+    name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: common,
     linkerSettings: fullyStatic)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], settings: [SwiftSetting] = []) -> Target {
-  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: common + settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: common)
 }
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -101,13 +100,13 @@ let package = Package(
       [
         "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix, nioHTTP1,
         logging,
-      ], settings: besideNIO),
+      ]),
     library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
     library("API", "Commands", ["EngineClient", "OCI", "Kernel", "Terminal"]),
 
     // Programs
     program("berth", ["Commands"]),
-    program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging], settings: besideNIO),
+    program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging]),
     program("berth-shim", ["Shim", "CLinux"]),
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
 
@@ -123,8 +122,8 @@ let package = Package(
     tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
     tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
-    tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging], settings: besideNIO),
-    tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"], settings: besideNIO),
-    tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"], settings: besideNIO),
+    tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging]),
+    tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"]),
+    tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"]),
   ]
 )
