@@ -1,7 +1,9 @@
+public import OCI
+
 /// What `Containers` needs of the images: a name's image. The engine ties it to `Images`.
 public protocol ContainerImages: Sendable {
   /// Throws `EngineError.notFound("No such image: x:latest")`.
-  func image(_ name: String) async throws -> ContainerImage
+  func image(_ name: String) throws -> ContainerImage
 }
 
 /// An image as a container is created from it.
@@ -10,15 +12,18 @@ public struct ContainerImage: Sendable {
   public var id: String
   /// The image's own configuration; `image`, `hostname` and the attach members are unset.
   public var config: ContainerConfig
-  /// The snapshot that a container's own is made on: the chain id of its layers, empty for an image without layers.
-  public var chainID: String
+  /// By diff id, bottom first; empty for an image without layers.
+  public var layers: [Digest]
   /// `linux`
-  public var platform: String
+  public var os: String
+  /// `amd64`, and `arm64/v8` with a variant.
+  public var architecture: String
 
-  public init(id: String, config: ContainerConfig, chainID: String, platform: String) {
+  public init(id: String, config: ContainerConfig, layers: [Digest], os: String, architecture: String) {
     self.id = id
     self.config = config
-    self.chainID = chainID
-    self.platform = platform
+    self.layers = layers
+    self.os = os
+    self.architecture = architecture
   }
 }

@@ -1,22 +1,29 @@
+public import OCI
+
 /// What `Containers` needs of the networks. The engine ties it to `Networks`.
 public protocol ContainerNetworking: Sendable {
-  /// Gives a starting container its namespace, addresses, published ports and `hosts`, `resolv.conf` and `hostname` files
-  /// (written into `filesDirectory`). Called again for a container that has one already, it gives a fresh one.
+  /// Gives a starting container its namespace, its addresses and published ports.
   func connect(_ request: NetworkRequest) async throws -> NetworkAttachment
-  /// Takes everything back. Succeeds for a container that has nothing; slow parts happen behind.
-  func disconnect(containerID: String) async
-  /// At the daemon's start: keep what belongs to these (published ports are asserted again), sweep the rest.
-  func reconcile(live: [String: NetworkRequest]) async throws
-  /// Whether a network of that name or id exists; throws Docker's `network x not found`.
-  func check(network: String) async throws
+  /// Takes everything back; slow parts happen behind. A container that has nothing is no error.
+  func disconnect(containerID: String)
+  /// Once, at the daemon's start: keeps what these records (`NetworkAttachment.record`) say, sweeps the rest, asserts ports again.
+  func reconcile(live: [JSON]) async throws
+  /// An attachment from its record, for a container that the daemon finds running.
+  func attachment(record: JSON) throws -> NetworkAttachment
+  /// Docker's text when there is no such network: `network x not found`.
+  func check(network: String) throws
+  func rename(containerID: String, to name: String)
+  /// Docker's `networks` of a stats sample; `nil` without a namespace of its own.
+  func statistics(containerID: String) throws -> JSON?
 }
 
 public struct NetworkRequest: Sendable {
   public var containerID: String
+  /// Without slash.
   public var name: String
   public var hostname: String
   public var domainname: String
-  /// `default`, `bridge`, `none`, `host` or a network's name or id; `container:…` never comes here.
+  /// `HostConfig.NetworkMode`, with `container:` followed by the other's full id.
   public var mode: String
   public var exposedPorts: [String]
   public var portBindings: PortMap
@@ -27,8 +34,6 @@ public struct NetworkRequest: Sendable {
   public var dnsOptions: [String]
   public var dnsSearch: [String]
   public var extraHosts: [String]
-  /// `<data-root>/containers/<id>`, exists.
-  public var filesDirectory: String
 }
 
 public struct NetworkAttachment: Sendable {
@@ -36,19 +41,29 @@ public struct NetworkAttachment: Sendable {
   public var namespacePath: String?
   public var endpoints: [NetworkEndpoint]
   public var ports: PortMap
-  /// Paths of the files, to be bound into the container.
-  public var hostsPath: String
-  public var resolvConfPath: String
-  public var hostnamePath: String
+  /// What goes to `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`; `nil` when it shares another container's files.
+  public var files: Files?
+  /// What the network must know of it at the daemon's next start; opaque to the container.
+  public var record: JSON
+
+  public struct Files: Sendable, Equatable {
+    public var hostname: String
+    public var hosts: String
+    public var resolvConf: String
+    public init(hostname: String, hosts: String, resolvConf: String) {
+      self.hostname = hostname
+      self.hosts = hosts
+      self.resolvConf = resolvConf
+    }
+  }
+
   public init(
-    namespacePath: String?, endpoints: [NetworkEndpoint], ports: PortMap, hostsPath: String, resolvConfPath: String,
-    hostnamePath: String
+    namespacePath: String?, endpoints: [NetworkEndpoint], ports: PortMap, files: Files?, record: JSON
   ) {
     self.namespacePath = namespacePath
     self.endpoints = endpoints
     self.ports = ports
-    self.hostsPath = hostsPath
-    self.resolvConfPath = resolvConfPath
-    self.hostnamePath = hostnamePath
+    self.files = files
+    self.record = record
   }
 }

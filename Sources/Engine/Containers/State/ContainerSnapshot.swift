@@ -1,3 +1,5 @@
+import OCI
+
 /// All that is known of a container at one moment: what lists and `inspect` are made from, without any lock.
 public struct ContainerSnapshot: Sendable {
   /// 64 hexadecimal digits.
@@ -30,6 +32,11 @@ public struct ContainerSnapshot: Sendable {
   public var logPath: String
   public var restartCount: Int
   public var execIDs: [String]
+  /// The image's layers by diff id, bottom first.
+  public var layers: [String]
+  /// What the network gave, as it wrote it, for the daemon's next start; `nil` without.
+  var network: JSON?
+
   /// `overlay2`
   public var driver: String
   /// `GraphDriver.Data`: `LowerDir`, `MergedDir`, `UpperDir`, `WorkDir`.
@@ -53,6 +60,12 @@ public struct ContainerSnapshot: Sendable {
     public var mode: String
     public var rw: Bool
     public var propagation: String
+    /// The OCI mount's options.
+    var options: [String] = []
+    /// A bind whose source is made when it is missing.
+    var createsSource = false
+    /// A volume that goes with its container.
+    var anonymous = false
     public init(
       type: String, name: String = "", source: String, destination: String, driver: String = "", mode: String = "",
       rw: Bool = true, propagation: String = ""

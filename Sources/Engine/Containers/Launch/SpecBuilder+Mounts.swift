@@ -1,0 +1,78 @@
+import OCI
+
+extension SpecBuilder {
+  /// The defaults, less those that the user's mounts replace, then the user's in the order of their paths, then the generated files.
+  func mounts() -> [RuntimeSpec.Mount] {
+    let host = snapshot.hostConfig
+    var own = snapshot.mounts.map { point in
+      RuntimeSpec.Mount(
+        destination: point.destination, type: point.type == "tmpfs" ? "tmpfs" : "bind",
+        source: point.type == "tmpfs" ? "tmpfs" : point.source, options: point.options)
+    }
+    own += host.tmpfs.map { path, options in
+      RuntimeSpec.Mount(
+        destination: Path.clean(path), type: "tmpfs", source: "tmpfs", options: Self.tmpfsOptions(options))
+    }
+    let taken = Set(own.map(\.destination))
+    for (destination, source) in files where !taken.contains(destination) {
+      own.append(
+        RuntimeSpec.Mount(
+          destination: destination, type: "bind", source: source,
+          options: ["rbind", "rprivate"] + (host.readonlyRootfs ? ["ro"] : [])))
+    }
+    own.sort {
+      ($0.destination.split(separator: "/").count, $0.destination) < (
+        $1.destination.split(separator: "/").count, $1.destination
+      )
+    }
+
+    var result = Self.defaults.filter { mount in
+      if taken.contains(mount.destination) { return false }
+      if taken.contains("/dev"), mount.destination.hasPrefix("/dev/") { return false }
+      return !(mount.destination == "/dev/shm" && host.ipcMode == "none")
+    }
+    for index in result.indices {
+      switch result[index].destination {
+      case "/dev/shm": result[index].options.append("size=\(host.shmSize)")
+      case "/sys":
+        if host.privileged { result[index].options.removeAll { $0 == "ro" } }
+      case "/sys/fs/cgroup":
+        if host.privileged || security.writableCgroups { result[index].options.removeAll { $0 == "ro" } }
+      default: break
+      }
+    }
+    return result + own
+  }
+
+  /// Docker's own, with what the user says in place of what it contradicts; the size is the user's word.
+  private static func tmpfsOptions(_ text: String) -> [String] {
+    var options = ["noexec", "nosuid", "nodev", "rprivate"]
+    for word in text.split(separator: ",").map(String.init) {
+      switch word {
+      case "exec": options.removeAll { $0 == "noexec" }
+      case "suid": options.removeAll { $0 == "nosuid" }
+      case "dev": options.removeAll { $0 == "nodev" }
+      case "rw": options.removeAll { $0 == "ro" }
+      default: break
+      }
+      if !options.contains(word) { options.append(word) }
+    }
+    return options
+  }
+
+  private static let defaults: [RuntimeSpec.Mount] = [
+    .init(destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"]),
+    .init(
+      destination: "/dev", type: "tmpfs", source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+    .init(
+      destination: "/dev/pts", type: "devpts", source: "devpts",
+      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+    .init(destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"]),
+    .init(
+      destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro", "nosuid", "noexec", "nodev"]),
+    .init(destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"]),
+    .init(
+      destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777"]),
+  ]
+}

@@ -1,0 +1,103 @@
+import CLinux
+import ContainerRuntime
+import Errdefs
+import Kernel
+import Synchronization
+
+extension Containers {
+  /// Joins a client to the container's streams: those of the process that runs, else of the next one. Returns when the client has
+  /// been handed over. Throws Docker's texts before `request.connect` is called.
+  public func attach(_ reference: String, _ request: AttachRequest) async throws {
+    let container = try find(reference)
+    let snapshot = container.snapshot
+    if snapshot.state.paused {
+      throw EngineError.conflict("container \(container.id) is paused, unpause the container before attach")
+    }
+    if snapshot.state.restarting {
+      throw EngineError.conflict("container \(container.id) is restarting, wait until the container is running")
+    }
+    _ = try DetachKeys.parse(request.detachKeys)
+    let tty = snapshot.config.tty
+    let connection = try await request.connect(tty)
+    if request.logs {
+      let options = LogOptions(stdout: request.stdout, stderr: request.stderr)
+      let socket = connection.socket
+      for try await chunk in try await logs(container.id, options) {
+        try await blocking { try Self.sendAll(chunk, on: socket.raw) }
+      }
+    }
+    guard request.stream else { return }
+    tell("attach", snapshot)
+    let waiting = Container.PendingAttach(request: request, connection: connection)
+    let shim: ShimConnection? = container.live.withLock { live in
+      if live.shim == nil { live.pending.append(waiting) }
+      return live.shim
+    }
+    if let shim { try await attach(waiting, to: shim, tty: tty) }
+  }
+
+  /// Those that attached before the start, in their order.
+  func handOver(_ container: Container, to shim: ShimConnection) async throws {
+    let pending = container.live.withLock { live in
+      defer { live.pending = [] }
+      return live.pending
+    }
+    let tty = container.snapshot.config.tty
+    for attach in pending { try await self.attach(attach, to: shim, tty: tty) }
+  }
+
+  private func attach(_ attach: Container.PendingAttach, to shim: ShimConnection, tty: Bool) async throws {
+    let request = attach.request
+    try await shim.attach(
+      ShimProtocol.Attach(
+        stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, mux: !tty,
+        detachKeys: try DetachKeys.parse(request.detachKeys), pending: attach.connection.pending),
+      socket: attach.connection.socket)
+  }
+
+  /// Writes to a socket that may not be blocking, waiting at most ten seconds for room each time.
+  static func sendAll(_ bytes: [UInt8], on socket: Int32) throws {
+    var sent = 0
+    while sent < bytes.count {
+      switch sendSome(bytes[sent...], on: socket) {
+      case .success(let count): sent += count
+      case .failure(let error):
+        guard error.errno == .wouldBlock else { throw error }
+        guard try Sys.poll(socket, Int16(POLLOUT), timeout: 10_000) != 0 else {
+          throw SyscallError("send", "fd \(socket)", .timedOut)
+        }
+      }
+    }
+  }
+
+  private static func sendSome(_ bytes: ArraySlice<UInt8>, on socket: Int32) -> Result<Int, SyscallError> {
+    bytes.withUnsafeBytes { buffer in
+      do throws(SyscallError) { return .success(try Sys.send(socket, buffer)) } catch { return .failure(error) }
+    }
+  }
+}
+
+/// The keys that detach a client from a terminal: `ctrl-p,ctrl-q`, `a`, `ctrl-\\` (moby/term `ToBytes`).
+enum DetachKeys {
+  /// Empty for the default, which the shim knows.
+  static func parse(_ text: String) throws -> [UInt8] {
+    guard !text.isEmpty else { return [] }
+    return try text.split(separator: ",", omittingEmptySubsequences: false).map { key in
+      let bytes = Array(key.utf8)
+      if bytes.count == 1 { return bytes[0] }
+      guard key.hasPrefix("ctrl-"), bytes.count == 6 else {
+        throw EngineError.invalidParameter("Invalid detach keys (\(text)) provided")
+      }
+      switch bytes[5] {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"): return bytes[5] - UInt8(ascii: "a") + 1
+      case UInt8(ascii: "@"): return 0
+      case UInt8(ascii: "["): return 27
+      case UInt8(ascii: "\\"): return 28
+      case UInt8(ascii: "]"): return 29
+      case UInt8(ascii: "^"): return 30
+      case UInt8(ascii: "_"): return 31
+      default: throw EngineError.invalidParameter("Invalid detach keys (\(text)) provided")
+      }
+    }
+  }
+}

@@ -1,0 +1,292 @@
+import CLinux
+import ContainerRuntime
+import Errdefs
+import Kernel
+import Logging
+import OCI
+import Snapshots
+import Synchronization
+
+extension Containers {
+  /// Starts a container that doesn't run. Throws `.notModified` when it runs already, and Docker's text when it can't be started; the
+  /// container then goes back to where it was, with the exit code 126, 127 or 128 and the reason in its state.
+  public func start(_ reference: String, detachKeys: String = "") async throws {
+    let container = try find(reference)
+    try await container.operations.run {
+      try startable(container)
+      try await launch(container, manual: true)
+    }
+  }
+
+  /// daemon/start.go `validateState`
+  private func startable(_ container: Container) throws {
+    switch container.state.status {
+    case .paused: throw EngineError.conflict("cannot start a paused container, try unpause instead")
+    case .running: throw EngineError(.notModified, "container is already running")
+    case .removing, .dead:
+      throw EngineError.conflict("container is marked for removal and cannot be started")
+    case .created, .exited, .restarting: break
+    }
+    if container.live.withLock({ $0.removing }) {
+      throw EngineError.conflict("container is marked for removal and cannot be started")
+    }
+  }
+
+  /// The whole way from a record to a process, in the container's queue. `manual`: somebody asked for it, so the restart policy begins anew.
+  func launch(_ container: Container, manual: Bool) async throws {
+    var clock = StepClock()
+    let launch = container.live.withLock { live in
+      live.launch &+= 1
+      live.restartDelay?.cancel()
+      live.restartDelay = nil
+      if manual { live.backOff = 0 }
+      return live.launch
+    }
+    if manual {
+      container.update {
+        $0.hasBeenManuallyStopped = false; $0.restartCount = 0
+      }
+    }
+    let snapshot = container.snapshot
+    do {
+      try await settle(container)
+      clock.mark("settle")
+      let prepared = try await prepare(snapshot, &clock)
+      let shim = try await shims.launch(id: container.id, runDirectory: runDirectory(container.id), plan: prepared.plan)
+      clock.mark("shim")
+      let started: ShimProtocol.Started
+      do {
+        try await handOver(container, to: shim)
+        clock.mark("attach")
+        started = try await shim.start()
+        clock.mark("start")
+      } catch {
+        shim.abandon()
+        throw error
+      }
+      for warning in started.warnings { logger.warning("container \(container.id): \(warning)") }
+      let running = container.update { snapshot in
+        snapshot.state.status = .running
+        snapshot.state.pid = started.pid
+        snapshot.state.startedAt = started.startedAt
+        snapshot.state.error = ""
+        snapshot.state.oomKilled = false
+        snapshot.state.exitCode = 0
+        if snapshot.state.health != nil { snapshot.state.health = ContainerState.Health(status: "starting") }
+        apply(prepared.attachment, to: &snapshot)
+      }
+      container.live.withLock { $0.shim = shim }
+      tell("start", running)
+      watch(container, shim, launch: launch)
+      beginHealthChecks(container, launch: launch)
+      // A daemon that dies before this row is written finds the shim by its socket: nobody need wait for it.
+      Task { await self.save(container) }
+      clock.mark("record")
+      logger.debug("container \(container.id) started: \(clock)")
+    } catch {
+      try await failed(container, error)
+    }
+  }
+
+  private struct Prepared {
+    var plan: LaunchPlan
+    var attachment: NetworkAttachment
+  }
+
+  /// Network, files, filter, specification: all that the shim needs, in its plan.
+  private func prepare(_ snapshot: ContainerSnapshot, _ clock: inout StepClock) async throws -> Prepared {
+    let id = snapshot.id
+    var security = try SecurityOptions(
+      snapshot.hostConfig.securityOpt ?? [], noNewPrivileges: configuration.noNewPrivileges)
+    if snapshot.hostConfig.privileged { security.noNewPrivileges = false }
+    var builder = SpecBuilder(
+      snapshot: snapshot, host: host, security: security, cgroupParent: configuration.cgroupParent)
+    builder.defaultUlimits = configuration.ulimits
+    builder.availableCapabilities = availableCapabilities
+    builder.joined = try joinedNamespaces(snapshot)
+    try prepareSources(snapshot)
+
+    let run = runDirectory(id)
+    if Sys.exists(run) { try Sys.removeTree(run) }
+    try Sys.mkdir(run, mode: 0o710)
+    let record = exitRecord(id)
+    if Sys.exists(record) { try Sys.unlink(record) }
+    clock.mark("directories")
+
+    let attachment = try await networks.connect(try networkRequest(snapshot))
+    clock.mark("network")
+    builder.networkNamespace = attachment.namespacePath
+    builder.inheritsNetwork = attachment.namespacePath == nil
+    builder.files = try nameFiles(snapshot, attachment)
+    let spec = try builder.build()
+    let choice = seccompChoice(security, snapshot.hostConfig)
+    let filter = try seccomp.path(choice, capabilities: spec.process?.capabilities?.bounding ?? [])
+    guard let tree = snapshotter.snapshot(id) else {
+      throw EngineError.system("the file system of container \(id) is missing")
+    }
+    var plan = LaunchPlan(
+      id: id, spec: spec,
+      rootfs: .overlay(
+        lower: tree.lower, upper: tree.upper, work: tree.work, volatile: snapshot.hostConfig.autoRemove),
+      user: snapshot.config.user.isEmpty ? nil : snapshot.config.user,
+      additionalGroups: snapshot.hostConfig.groupAdd ?? [], seccompFilter: filter,
+      initProcess: (snapshot.hostConfig.useInit ?? configuration.useInit) && snapshot.hostConfig.pidMode.isEmpty,
+      stdio: LaunchPlan.Stdio(
+        terminal: snapshot.config.tty, openStdin: snapshot.config.openStdin, stdinOnce: snapshot.config.stdinOnce),
+      exitRecord: record, durableExit: !snapshot.hostConfig.autoRemove)
+    plan.log = try log(snapshot)
+    clock.mark("spec")
+    return Prepared(plan: plan, attachment: attachment)
+  }
+
+  func seccompChoice(_ security: SecurityOptions, _ host: HostConfig) -> SecurityOptions.SeccompChoice {
+    if let choice = security.seccomp { return choice }
+    if host.privileged { return .unconfined }
+    switch configuration.seccompProfile {
+    case nil, "builtin": return .standard
+    case "unconfined": return .unconfined
+    case let profile?: return .profile(profile)
+    }
+  }
+
+  /// The log's place and bounds; Docker's `max-size` and `max-file`.
+  private func log(_ snapshot: ContainerSnapshot) throws -> LaunchPlan.Log? {
+    guard !snapshot.logPath.isEmpty else { return nil }
+    let options = snapshot.hostConfig.logConfig.config
+    let size = try options["max-size"].map { text in
+      guard let bytes = ByteSize.parse(text), bytes > 0 else {
+        throw EngineError.invalidParameter("invalid size: '\(text)'")
+      }
+      return bytes
+    }
+    let files = options["max-file"].flatMap { Int($0) } ?? (size == nil ? 1 : 1)
+    return LaunchPlan.Log(path: snapshot.logPath, maximumSize: size, maximumFiles: max(1, files))
+  }
+
+  /// The namespaces of other containers that this one joins; they must run.
+  private func joinedNamespaces(_ snapshot: ContainerSnapshot) throws -> [RuntimeSpec.NamespaceKind: String] {
+    var result: [RuntimeSpec.NamespaceKind: String] = [:]
+    let host = snapshot.hostConfig
+    for (kind, mode, name) in [(RuntimeSpec.NamespaceKind.pid, host.pidMode, "PID"), (.ipc, host.ipcMode, "IPC")]
+    where mode.hasPrefix("container:") {
+      let other = try find(String(mode.dropFirst("container:".count)))
+      let state = other.state
+      guard state.alive else {
+        throw EngineError.conflict("failed to join \(name) namespace: container \(other.id) is not running")
+      }
+      if kind == .ipc, !["shareable", "host"].contains(other.snapshot.hostConfig.ipcMode) {
+        throw EngineError.system(
+          "failed to join IPC namespace: non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
+      }
+      result[kind] = "/proc/\(state.pid)/ns/\(kind.procName)"
+    }
+    return result
+  }
+
+  /// Makes missing sources of `-v` binds, as Docker does at start.
+  private func prepareSources(_ snapshot: ContainerSnapshot) throws {
+    for mount in snapshot.mounts where mount.type == "bind" && !Sys.exists(mount.source) {
+      guard mount.createsSource else {
+        throw EngineError.invalidParameter(
+          "invalid mount config for type \"bind\": bind source path does not exist: \(mount.source)")
+      }
+      do { try Sys.mkdirAll(mount.source) } catch {
+        throw EngineError.system(
+          "error while creating mount source path '\(mount.source)': mkdir \(error.object): \(error.errno)")
+      }
+    }
+  }
+
+  func networkRequest(_ snapshot: ContainerSnapshot) throws -> NetworkRequest {
+    let host = snapshot.hostConfig
+    var mode = host.networkMode
+    if mode.hasPrefix("container:") {
+      let other = try find(String(mode.dropFirst("container:".count)))
+      guard other.id != snapshot.id else { throw EngineError.conflict("cannot join own network") }
+      guard other.state.alive else {
+        throw EngineError.conflict("cannot join network of a non running container: \(other.id)")
+      }
+      mode = "container:" + other.id
+    }
+    if snapshot.config.networkDisabled { mode = "none" }
+    return NetworkRequest(
+      containerID: snapshot.id, name: snapshot.name, hostname: snapshot.config.hostname,
+      domainname: snapshot.config.domainname, mode: mode, exposedPorts: snapshot.config.exposedPorts,
+      portBindings: host.portBindings ?? PortMap(), publishAllPorts: host.publishAllPorts,
+      macAddress: snapshot.config.macAddress, settings: snapshot.networkingConfig, dns: host.dns ?? [],
+      dnsOptions: host.dnsOptions ?? [], dnsSearch: host.dnsSearch ?? [], extraHosts: host.extraHosts ?? [])
+  }
+
+  /// Writes `hostname`, `hosts` and `resolv.conf`, or takes those of the container whose network it shares.
+  private func nameFiles(
+    _ snapshot: ContainerSnapshot, _ attachment: NetworkAttachment
+  ) throws -> [(destination: String, source: String)] {
+    var directory = runDirectory(snapshot.id)
+    if let files = attachment.files {
+      for (name, text) in [
+        ("hostname", files.hostname), ("hosts", files.hosts), ("resolv.conf", files.resolvConf),
+      ] {
+        let file = try Sys.open(directory + "/" + name, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        try Sys.writeAll(file.raw, text)
+      }
+    } else if snapshot.hostConfig.networkMode.hasPrefix("container:") {
+      directory = runDirectory(try find(String(snapshot.hostConfig.networkMode.dropFirst("container:".count))).id)
+    } else {
+      return []
+    }
+    return ["hostname", "hosts", "resolv.conf"].map { ("/etc/" + $0, directory + "/" + $0) }
+  }
+
+  /// What the network gave, into the snapshot.
+  func apply(_ attachment: NetworkAttachment, to snapshot: inout ContainerSnapshot) {
+    snapshot.endpoints = attachment.endpoints
+    snapshot.ports = attachment.ports
+    snapshot.sandboxKey = attachment.namespacePath ?? ""
+    snapshot.network = attachment.record
+    let directory = runDirectory(snapshot.id)
+    if attachment.files != nil || Sys.exists(directory + "/hosts") {
+      snapshot.hostnamePath = directory + "/hostname"
+      snapshot.hostsPath = directory + "/hosts"
+      snapshot.resolvConfPath = directory + "/resolv.conf"
+    }
+  }
+}
+
+/// How long each step of a start took, for the log at level debug.
+struct StepClock: CustomStringConvertible {
+  private var last = Sys.monotonicNanoseconds()
+  private var steps: [(name: String, nanoseconds: UInt64)] = []
+
+  mutating func mark(_ name: String) {
+    let now = Sys.monotonicNanoseconds()
+    steps.append((name, now - last))
+    last = now
+  }
+
+  var description: String {
+    let total = steps.reduce(0) { $0 + $1.nanoseconds }
+    return steps.map { "\($0.name) \($0.nanoseconds / 1000)" }.joined(separator: ", ") + ", together \(total / 1000) µs"
+  }
+}
+
+/// `10m`, `1g`, `512k`, `100`: units of 1,024 (go-units `RAMInBytes`).
+enum ByteSize {
+  static func parse(_ text: String) -> Int64? {
+    var body = text.lowercased()
+    for suffix in ["ib", "b"] where body.hasSuffix(suffix) {
+      body.removeLast(suffix.count)
+      break
+    }
+    let shift: Int64
+    switch body.last {
+    case "k": shift = 10
+    case "m": shift = 20
+    case "g": shift = 30
+    case "t": shift = 40
+    default: shift = 0
+    }
+    if shift > 0 { body.removeLast() }
+    guard let number = Double(body), number >= 0 else { return nil }
+    return Int64(exactly: (number * Double(Int64(1) << shift)).rounded(.down))
+  }
+}
