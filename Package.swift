@@ -102,10 +102,10 @@ let package = Package(
         logging,
       ]),
     library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
-    library("API", "Commands", ["EngineClient", "OCI", "Kernel", "Terminal"]),
+    library("API", "Commands", ["EngineClient", "OCI", "Kernel", "Terminal", "CLinux"]),
 
     // Programs
-    program("berth", ["Commands"]),
+    program("berth", ["Commands", "CLinux"]),
     program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging]),
     program("berth-shim", ["Shim", "CLinux"]),
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),

@@ -1,1 +1,9 @@
-@main struct Program { static func main() {} }
+import CLinux
+import Commands
+
+@main
+struct Program {
+  static func main() {
+    exit(Commands.main(Array(CommandLine.arguments.dropFirst())))
+  }
+}

@@ -364,6 +364,7 @@ static inline int cl_bind_inet(int fd, uint32_t address, uint16_t port) {
 }
 static inline int cl_accept(int fd, int flags) { return accept4(fd, NULL, NULL, flags); }
 static inline void cl_ignore_signal(int sig) { signal(sig, SIG_IGN); }
+static inline void cl_default_signal(int sig) { signal(sig, SIG_DFL); }
 static inline int cl_errno(void) { return errno; }
 static inline int cl_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
   struct ucred c;

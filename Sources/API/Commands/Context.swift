@@ -1,0 +1,57 @@
+import CLinux
+import EngineClient
+import Kernel
+
+/// What a run of the program shares: its output, its environment, its connection.
+final class Context {
+  let output = Output()
+  private(set) var debug = false
+  private var hostText: String?
+  private var connected: EngineClient?
+
+  func setGlobals(_ values: FlagValues) throws {
+    debug = values.bool("debug")
+    let hosts = values.list("host")
+    guard hosts.count <= 1 else { throw CommandFailure("specify only one -H", status: 1) }
+    hostText = hosts.first
+  }
+
+  /// The address that the user chose by -H, BERTH_HOST or DOCKER_HOST; nil: the default.
+  var chosenHost: String? {
+    for text in [hostText, Context.environment("BERTH_HOST"), Context.environment("DOCKER_HOST")] {
+      if let text, !text.isEmpty { return text }
+    }
+    return nil
+  }
+
+  /// The daemon, connected; started first when it is the default one and doesn't run.
+  var client: EngineClient {
+    get throws {
+      if let connected { return connected }
+      let version = Context.environment("DOCKER_API_VERSION").flatMap { $0.isEmpty ? nil : $0 }
+      let client: EngineClient
+      if let text = chosenHost {
+        let host: Host
+        do throws(HostError) { host = try Host(parsing: text) } catch { throw CommandFailure(error.description) }
+        client = EngineClient(host: host, apiVersion: version)
+      } else {
+        client = EngineClient(host: .standard, apiVersion: version)
+        do {
+          try client.connect()
+        } catch ClientError.cannotConnect(let host, let error) {
+          try DaemonStart(host: host).run(after: error, debug: debug)
+        }
+      }
+      connected = client
+      return client
+    }
+  }
+
+  func printError(_ text: String) {
+    do throws(SyscallError) { try Output.write(2, Array((text + "\n").utf8)[...]) } catch {
+      // Nobody reads our errors: nothing is left to tell it to.
+    }
+  }
+
+  static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+}
