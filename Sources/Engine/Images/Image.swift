@@ -49,13 +49,18 @@ public struct Image: Sendable, Equatable {
 /// A row of `docker images`.
 public struct ImageSummary: Sendable, Equatable {
   public let image: Image
+  /// The familiar names that the filters left.
+  public let repoTags: [String]
+  public let repoDigests: [String]
   /// Bytes of layers that other images have too; -1 when not asked for.
   public let sharedSize: Int64
   /// Containers made from it; -1 when not asked for.
   public let containers: Int64
 
-  public init(image: Image, sharedSize: Int64, containers: Int64) {
+  public init(image: Image, repoTags: [String], repoDigests: [String], sharedSize: Int64, containers: Int64) {
     self.image = image
+    self.repoTags = repoTags
+    self.repoDigests = repoDigests
     self.sharedSize = sharedSize
     self.containers = containers
   }
@@ -96,22 +101,6 @@ public enum ImageProgress: Sendable, Equatable {
   case layer(id: String, current: Int64, total: Int64)
   /// `{"status":…}`
   case status(String)
-}
-
-/// Something happened to an image; becomes a Docker event of type `image`.
-public struct ImageEvent: Sendable, Equatable {
-  /// `load`, `import`, `tag`, `untag`, `delete`, `pull`, `save`
-  public let action: String
-  /// The actor: an id with `sha256:`, or the reference where Docker shows that.
-  public let actor: String
-  /// The image's labels, and `name`.
-  public let attributes: [String: String]
-
-  public init(action: String, actor: String, attributes: [String: String]) {
-    self.action = action
-    self.actor = actor
-    self.attributes = attributes
-  }
 }
 
 /// A container that was made from an image.

@@ -1,9 +1,14 @@
-public import Archive
+import CLinux
 public import ContentStore
+import Dispatch
 public import Errdefs
+public import Events
+import Kernel
 public import Logging
+public import Metadata
 public import OCI
 public import Snapshots
+import Synchronization
 
 /// The images of this host: what they are called, what they are made of, how they come and go.
 ///
@@ -17,70 +22,129 @@ public import Snapshots
 /// `load` and `import` read and unpack on threads of their own and take that queue only to commit. Layers and blobs that a load under way needs
 /// are pinned, so that a removal at the same time leaves them.
 ///
-/// Locks: the table's `Mutex`, held for no I/O; the changes' queue before it.
+/// Rows (Metadata): `images` id → `{added, lastTagged, parent}`, `image_names` reference → id, `layers` diff id → `{size, blob}`.
+///
+/// Locks: the changes' queue, then the table's `Mutex`, held for no I/O.
 ///
 /// Must not: know of the API's JSON, of containers but through `ImageUsers`, or delete a blob of an image it can't read.
 public final class Images: Sendable {
   public let content: ContentStore
   public let snapshotter: any Snapshotter
+  let metadata: Metadata
+  let events: Events
+  let logger: Logger
 
-  public init(
-    content: ContentStore, snapshotter: any Snapshotter, logger: Logger,
-    onEvent: @escaping @Sendable (ImageEvent) -> Void
-  ) throws {
+  let table = Mutex(ImageTable())
+  private let users = Mutex<(any ImageUsers)?>(nil)
+  /// Where changes take place, one after another.
+  let changes = DispatchQueue(label: "images.changes")
+  /// Where archives are read and unpacked.
+  let work = DispatchQueue(label: "images.work", attributes: .concurrent)
+  /// Layers and blobs that loads under way need, and by how many; touched on the changes' queue.
+  let pins = Mutex<[Digest: Int]>([:])
+
+  /// Reads the database. Blocks; `recover` must follow before anything is changed.
+  public init(metadata: Metadata, content: ContentStore, snapshotter: any Snapshotter, events: Events, logger: Logger)
+    throws
+  {
+    self.metadata = metadata
     self.content = content
     self.snapshotter = snapshotter
+    self.events = events
+    self.logger = logger
+    let read = try readTable()
+    table.withLock { $0 = read }
   }
 
+  /// Once, at start: adopts what the database knows of and sweeps the rest. `snapshots`: the containers' ids and layers (bottom first).
+  /// Answers what containers have lost; images that lost a layer are told in the log and stay, damaged. Blocks.
+  public func recover(snapshots: [String: [Digest]]) throws -> SnapshotRecovery {
+    let known = table.withLock { $0 }
+    let missingBlobs = try content.recover(owned: known.ownedBlobs().union(unreadable.withLock { $0 }))
+    let recovery = try snapshotter.recover(layers: Set(known.layers.keys), snapshots: snapshots)
+    for digest in missingBlobs.sorted() { logger.error("content is missing", metadata: ["digest": "\(digest)"]) }
+    table.withLock { table in
+      table.missingLayers = recovery.missingLayers
+      table.rebuildAll()
+      for image in table.images.values where !image.missingLayers.isEmpty {
+        logger.error(
+          "image has lost layers: load it again",
+          metadata: ["image": "\(image.id)", "layers": "\(image.missingLayers.map(\.description).sorted())"])
+      }
+    }
+    return recovery
+  }
+
+  /// Blobs of images whose configuration couldn't be read: kept as they are.
+  let unreadable = Mutex<Set<Digest>>([])
+
   /// Once, when Containers is there.
-  public func setUsers(_ users: any ImageUsers) {}
+  public func setUsers(_ users: any ImageUsers) { self.users.withLock { $0 = users } }
+
+  func imageUses() -> [ImageUse] { users.withLock { $0 }?.imageUses() ?? [] }
+
+  /// The bytes of the image's configuration document.
+  public func configuration(_ image: Image) async throws -> [UInt8] {
+    try await onThread(work) { [content] in try content.read(image.id) }
+  }
+
+  // MARK: reads
 
   /// By name, name and digest, id, or the beginning of an id. Never waits.
   /// Throws 404 `No such image: busybox:latest`, or 400 for what isn't a reference.
-  public func resolve(_ name: String) throws(EngineError) -> Image { throw .notImplemented("images") }
-
-  /// The newest first. `filters` as the API has them: `dangling`, `label`, `reference`, `before`, `since`, `until`.
-  public func list(filters: [String: [String]] = [:], sharedSize: Bool = false, containerCounts: Bool = false)
-    throws(EngineError) -> [ImageSummary]
-  { throw .notImplemented("images") }
-
-  /// Topmost first.
-  public func history(_ name: String) throws(EngineError) -> [ImageHistoryItem] { throw .notImplemented("images") }
-
-  /// The bytes of the image's configuration document.
-  public func configuration(_ image: Image) async throws -> [UInt8] { throw EngineError.notImplemented("images") }
-
-  /// `docker tag`: `repository` may not hold a digest; an empty tag means `latest`. Moves the tag when another image has it.
-  public func tag(_ source: String, repository: String, tag: String) async throws {
-    throw EngineError.notImplemented("images")
+  public func resolve(_ name: String) throws(EngineError) -> Image {
+    try Self.resolve(name, in: table.withLock { $0 })
   }
 
-  /// `docker rmi`: takes away a name, or the image with its last name. `force` as Docker's. Answers what was done, in order.
-  public func remove(_ name: String, force: Bool = false, prune: Bool = true) async throws -> [ImageDeletion] {
-    throw EngineError.notImplemented("images")
+  static func resolve(_ name: String, in table: ImageTable) throws(EngineError) -> Image {
+    if let id = Digest(name) ?? Digest(hex: name) {
+      if let image = table.images[id] { return image }
+      throw .notFound("No such image: \(id)")
+    }
+    let reference: Reference
+    do throws(ReferenceError) { reference = try Reference(name) } catch {
+      // A prefix of an id that no name can be: `sha256:abc` is a name with a tag.
+      throw .invalidParameter(error.description)
+    }
+    if let id = table.names[Self.key(reference)], let image = table.images[id] { return image }
+    if let image = search(prefix: name, in: table) { return image }
+    throw .notFound("No such image: \(reference.tagged.familiar)")
   }
 
-  /// `docker image prune`: filters `dangling`, `until`, `label`, `label!`. Answers what went, and the bytes that came free.
-  public func prune(filters: [String: [String]] = [:]) async throws -> (deletions: [ImageDeletion], reclaimed: Int64) {
-    throw EngineError.notImplemented("images")
+  /// With a digest, the tag doesn't count: a tag moves, the content is what was asked for.
+  static func key(_ reference: Reference) -> Reference {
+    reference.digest.map { reference.with(digest: $0) } ?? reference.tagged
   }
 
-  /// `docker load`: a docker-archive or an OCI layout, plain, gzip or zstd, read once from start to end.
-  /// `platform`: which of several to take; nil: this host's, else the first. Nothing is kept of an archive that is refused.
-  public func load(
-    _ source: any ByteSource & Sendable, platform: Platform? = nil,
-    progress: @escaping @Sendable (ImageProgress) -> Void
-  ) async throws { throw EngineError.notImplemented("images") }
-
-  /// `docker import`: an image of one layer from a root file system's tar. `changes`: Dockerfile instructions. Answers the id.
-  public func importRoot(
-    _ source: any ByteSource & Sendable, repository: String, tag: String, message: String, changes: [String],
-    platform: Platform?,
-    progress: @escaping @Sendable (ImageProgress) -> Void
-  ) async throws -> Digest { throw EngineError.notImplemented("images") }
-
-  /// `docker save`: an OCI layout that is a docker-archive too, written in order to `write`, which may block.
-  public func save(_ names: [String], write: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void) async throws {
-    throw EngineError.notImplemented("images")
+  /// The one image whose id begins so; `nil` when there is none, or more than one.
+  private static func search(prefix: String, in table: ImageTable) -> Image? {
+    let digits = prefix.hasPrefix("sha256:") ? prefix.dropFirst(7) : prefix[...]
+    guard !digits.isEmpty else { return nil }
+    var found: Image?
+    for (id, image) in table.images where id.hex.hasPrefix(digits) {
+      guard found == nil else { return nil }
+      found = image
+    }
+    return found
   }
+
+  // MARK: for the other files
+
+  /// Runs what may block off the cooperative pool.
+  func onThread<T: Sendable>(_ queue: DispatchQueue, _ body: @escaping @Sendable () throws -> T) async throws -> T {
+    try await withCheckedThrowingContinuation { continuation in
+      queue.async { continuation.resume(with: Result { try body() }) }
+    }
+  }
+
+  func tell(
+    _ action: String, _ id: String, name: String? = nil, labels: [String: String] = [:], _ more: [String: String] = [:]
+  ) {
+    var attributes = labels
+    if let name { attributes["name"] = name }
+    attributes.merge(more) { $1 }
+    events.publish(Event(.image, action, id: id, attributes: attributes, time: Sys.realtimeNanoseconds()))
+  }
+
+  static func now() -> Timestamp { Timestamp(nanosecondsSinceEpoch: Sys.realtimeNanoseconds()) }
 }
