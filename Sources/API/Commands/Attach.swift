@@ -17,13 +17,13 @@ extension Command {
     let container = try client.get("/containers/\(PercentEncoding.encode(name))/json").json()
     let state = container["State"] ?? .null
     if state["Running"]?.boolValue != true {
-      throw CommandFailure("cannot attach to a stopped container, start it first")
+      throw CommandFailure("You cannot attach to a stopped container, start it first")
     }
     if state["Paused"]?.boolValue == true {
-      throw CommandFailure("cannot attach to a paused container, unpause it first")
+      throw CommandFailure("You cannot attach to a paused container, unpause it first")
     }
     if state["Restarting"]?.boolValue == true {
-      throw CommandFailure("cannot attach to a restarting container, wait until it is running")
+      throw CommandFailure("You cannot attach to a restarting container, wait until it is running")
     }
     let config = container["Config"] ?? .null
     var run = ContainerRun(

@@ -103,7 +103,7 @@ enum CommandTree {
         Entry(name: "rm", aliases: ["remove"]) { .networkRm },
       ]),
     Group(
-      name: "system", summary: "Manage Docker",
+      name: "system", summary: "Manage Berth",
       commands: [Entry(name: "df") { .systemDf }, events, info, Entry(name: "prune") { .systemPrune }]),
     Group(
       name: "volume", summary: "Manage volumes",

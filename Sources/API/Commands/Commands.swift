@@ -70,7 +70,11 @@ public enum Commands {
           "berth: unknown command: \(found.path) \(word)\n\nUsage:  \(found.path)\n\nRun '\(found.path) --help' for more information",
           status: 1)
       }
-      context.output.print(HelpText.of(found))
+      if words.isEmpty {
+        context.printError(String(HelpText.of(found).dropLast()))
+      } else {
+        context.output.print(HelpText.of(found))
+      }
       return
     }
     try execute(command, path: found.path, Array(words), context)

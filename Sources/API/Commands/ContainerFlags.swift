@@ -15,8 +15,8 @@ enum ContainerFlags {
       "Cgroup namespace to use (host|private)\n'host':    Run the container in the Docker host's cgroup namespace\n'private': Run the container in its own private cgroup namespace\n'':        Use the cgroup namespace as configured by the\n           default-cgroupns-mode option on the daemon (default)"
     ),
     Flag(.string, "cidfile", "Write the container ID to the file"),
-    Flag(.int, "cpu-count", "CPU count (Windows only)"),
-    Flag(.int, "cpu-percent", "CPU percent (Windows only)"),
+    Flag(.int, "cpu-count", hidden: true, "CPU count (Windows only)"),
+    Flag(.int, "cpu-percent", hidden: true, "CPU percent (Windows only)"),
     Flag(.int, "cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period"),
     Flag(.int, "cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota"),
     Flag(.int, "cpu-rt-period", "Limit CPU real-time period in microseconds"),
@@ -54,8 +54,8 @@ enum ContainerFlags {
     Flag(.string, "hostname", short: "h", "Container host name"),
     Flag(.bool, "init", "Run an init inside the container that forwards signals and reaps processes"),
     Flag(.bool, "interactive", short: "i", "Keep STDIN open even if not attached"),
-    Flag(.bytes, "io-maxbandwidth", "Maximum IO bandwidth limit for the system drive (Windows only)"),
-    Flag(.uint, "io-maxiops", "Maximum IOps limit for the system drive (Windows only)"),
+    Flag(.bytes, "io-maxbandwidth", hidden: true, "Maximum IO bandwidth limit for the system drive (Windows only)"),
+    Flag(.uint, "io-maxiops", hidden: true, "Maximum IOps limit for the system drive (Windows only)"),
     Flag(.string, "ip", "IPv4 address (e.g., 172.30.100.104)"),
     Flag(.string, "ip6", "IPv6 address (e.g., 2001:db8::33)"),
     Flag(.string, "ipc", "IPC mode to use"),
@@ -107,11 +107,14 @@ enum ContainerFlags {
     Flag(.bool, "help", "Print usage"),
   ]
 
-  static let creation: [Flag] = [
-    Flag(.bool, "disable-content-trust", default: "true", "Skip image verification"),
-    Flag(.string, "name", "Assign a name to the container"),
-    Flag(.string, "platform", "Set platform if server is multi-platform capable"),
-    Flag(.string, "pull", default: "missing", "Pull image before running (\"always\", \"missing\", \"never\")"),
-    Flag(.bool, "quiet", short: "q", "Suppress the pull output"),
-  ]
+  /// `verb`: before what an image is pulled.
+  static func creation(_ verb: String) -> [Flag] {
+    [
+      Flag(.bool, "disable-content-trust", default: "true", "Skip image verification"),
+      Flag(.string, "name", "Assign a name to the container"),
+      Flag(.string, "platform", "Set platform if server is multi-platform capable"),
+      Flag(.string, "pull", default: "missing", "Pull image before \(verb) (\"always\", \"missing\", \"never\")"),
+      Flag(.bool, "quiet", short: "q", "Suppress the pull output"),
+    ]
+  }
 }

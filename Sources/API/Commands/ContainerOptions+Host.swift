@@ -126,7 +126,7 @@ extension ContainerOptions {
       var (key, value) = text.cut("=")
       if value == nil, key != "no-new-privileges" { (key, value) = text.cut(":") }
       guard key == "no-new-privileges" || !(value ?? "").isEmpty else {
-        throw CommandFailure("invalid --security-opt: \(GoText.quote(text))")
+        throw CommandFailure("Invalid --security-opt: \(GoText.quote(text))")
       }
       if key == "seccomp", let value, !["builtin", "unconfined"].contains(value) {
         options.append("seccomp=\(try profile(value))")

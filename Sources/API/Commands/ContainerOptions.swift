@@ -14,14 +14,7 @@ struct ContainerOptions {
 
   /// `detached`: nothing will be attached.
   init(_ values: FlagValues, arguments: [String], detached: Bool) throws {
-    let attach = try values.list("attach").map { text -> String in
-      let name = text.lowercased()
-      guard ["stdin", "stdout", "stderr"].contains(name) else {
-        throw CommandFailure(
-          "invalid argument \"\(text)\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR")
-      }
-      return name
-    }
+    let attach = values.list("attach").map { $0.lowercased() }
     image = arguments[0]
     tty = values.bool("tty")
     autoRemove = values.bool("rm")
@@ -85,7 +78,6 @@ struct ContainerOptions {
       guard !parts[0].isEmpty, !parts[1].isEmpty else {
         throw CommandFailure("invalid spec: \(text): empty section between colons")
       }
-      guard parts.count <= 3 else { throw CommandFailure("invalid spec: \(text): too many colons") }
       binds.append(([HostPath.absolute(parts[0])] + parts.dropFirst()).joined(separator: ":"))
     }
     return (binds, anonymous)

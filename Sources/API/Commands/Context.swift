@@ -39,7 +39,7 @@ final class Context {
         do {
           try client.connect()
         } catch ClientError.cannotConnect(let host, let error) {
-          try DaemonStart(host: host).run(after: error, debug: debug)
+          try DaemonStart(host: host).run(after: error, client: client, debug: debug)
         }
       }
       connected = client

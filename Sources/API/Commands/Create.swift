@@ -7,7 +7,7 @@ extension Command {
   static let create = Command(
     name: "create", usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]", summary: "Create a new container",
     aliases: ["container create", "create"], arguments: .atLeast(1), interspersed: false,
-    flags: ContainerFlags.shared + ContainerFlags.creation
+    flags: ContainerFlags.shared + ContainerFlags.creation("creating")
   ) { invocation in
     let id = try reportingRun(invocation, "create") {
       let options = try ContainerOptions(invocation.values, arguments: invocation.arguments, detached: false)

@@ -57,9 +57,44 @@ struct Flag: Sendable {
     case .duration: return GoDuration.parse(text) == nil ? "time: invalid duration \(GoText.quote(text))" : nil
     case .decimal: return Decimal.nano(text) == nil ? "failed to parse \(text) as a rational number" : nil
     case .filter: return text.contains("=") ? nil : "bad format of filter (expected name=value)"
-    case .map: return nil
+    case .mount: return Flag.failure { _ = try MountOption.parse(text) }
+    case .network: return Flag.failure { _ = try NetworkOption(parsing: text) }
+    case .ulimit: return Flag.failure { _ = try DeviceOptions.ulimit(text) }
+    case .gpuRequest: return Flag.failure { _ = try DeviceOptions.gpus(text) }
+    case .list: return listComplaint(text)
     default: return nil
     }
+  }
+
+  /// Lists whose values docker's parser looks at.
+  private func listComplaint(_ text: String) -> String? {
+    switch name {
+    case "attach":
+      let isStream = ["stdin", "stdout", "stderr"].contains(text.lowercased())
+      return isStream ? nil : "valid streams are STDIN, STDOUT and STDERR"
+    case "blkio-weight-device": return Flag.failure { _ = try DeviceOptions.weight(text) }
+    case "device-read-bps", "device-write-bps":
+      return Flag.failure { _ = try DeviceOptions.throttle(text, bytes: true) }
+    case "device-read-iops", "device-write-iops":
+      return Flag.failure { _ = try DeviceOptions.throttle(text, bytes: false) }
+    case "device-cgroup-rule": return Flag.failure { _ = try DeviceOptions.rule(text) }
+    case "env": return text.isEmpty || text.hasPrefix("=") ? "invalid environment variable: \(text)" : nil
+    case "label": return text.hasPrefix("=") ? "invalid label '\(text)': empty name" : nil
+    case "dns":
+      return InternetAddress.isValid(text.trimmed()) ? nil : "IP address is not correctly formatted: \(text.trimmed())"
+    case "add-host":
+      let (host, address) = text.cut(text.contains("=") ? "=" : ":")
+      guard let address, !host.isEmpty else { return "bad format for add-host: \(GoText.quote(text))" }
+      let bare = address.hasPrefix("[") && address.hasSuffix("]") ? String(address.dropFirst().dropLast()) : address
+      let isAddress = bare == "host-gateway" || InternetAddress.isValid(bare)
+      return isAddress ? nil : "invalid IP address in add-host: \(GoText.quote(address))"
+    default: return nil
+    }
+  }
+
+  private static func failure(_ body: () throws -> Void) -> String? {
+    do { try body() } catch { return (error as? CommandFailure)?.message ?? "\(error)" }
+    return nil
   }
 
   static let formatHelp = """

@@ -27,4 +27,35 @@ enum ImageName {
     let (algorithm, hex) = id.cut(":")
     return String((hex ?? algorithm).prefix(12))
   }
+
+  /// Whether the text may name an image (distribution/reference): components of lower case letters, digits and single
+  /// separators, an optional registry before them, an optional tag and digest.
+  static func isReference(_ text: String) -> Bool {
+    let (name, tag, digest) = split(text)
+    if let tag {
+      guard (1...128).contains(tag.utf8.count), !tag.hasPrefix("."), !tag.hasPrefix("-") else { return false }
+      guard tag.utf8.allSatisfy({ isAlphanumeric($0) || $0 == 0x5F || $0 == 0x2E || $0 == 0x2D }) else { return false }
+    }
+    if let digest {
+      let (algorithm, hex) = digest.cut(":")
+      guard !algorithm.isEmpty, let hex, hex.utf8.count >= 32, hex.allSatisfy(\.isHexDigit) else { return false }
+    }
+    var components = name.split(separator: "/", omittingEmptySubsequences: false)
+    if components.count > 1, let host = components.first,
+      host.contains(".") || host.contains(":") || host == "localhost" || host.lowercased() != host
+    {
+      components.removeFirst()
+    }
+    return !components.isEmpty && components.allSatisfy { isComponent(Array($0.utf8)) }
+  }
+
+  private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte)
+  }
+
+  private static func isComponent(_ bytes: [UInt8]) -> Bool {
+    func isPlain(_ byte: UInt8?) -> Bool { byte.map { isAlphanumeric($0) && !(0x41...0x5A).contains($0) } ?? false }
+    guard isPlain(bytes.first), isPlain(bytes.last) else { return false }
+    return bytes.allSatisfy { isPlain($0) || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D }
+  }
 }

@@ -3,7 +3,7 @@ import OCI
 
 extension Command {
   static let inspect = Command(
-    name: "inspect", usage: "[OPTIONS] NAME|ID [NAME|ID...]", summary: "Return low-level information on Docker objects",
+    name: "inspect", usage: "[OPTIONS] NAME|ID [NAME|ID...]", summary: "Return low-level information on Berth objects",
     arguments: .atLeast(1),
     flags: [
       Flag(.string, "format", short: "f", Flag.inspectFormatHelp),
@@ -13,7 +13,11 @@ extension Command {
   ) { invocation in
     let type = invocation.values.string("type")
     let wanted = Inspection.kinds.filter { type.isEmpty || $0.name == type }
-    guard !wanted.isEmpty else { throw CommandFailure("unknown type: \(GoText.quote(type))") }
+    guard !wanted.isEmpty else {
+      throw CommandFailure(
+        "unknown type: \(GoText.quote(type)): must be one of "
+          + Inspection.kinds.map { GoText.quote($0.name) }.sorted().joined(separator: ", "))
+    }
     try Inspection.run(invocation, kinds: wanted)
   }
 
@@ -103,7 +107,7 @@ enum Inspection {
     } else {
       let list = Array("[".utf8) + Array(objects.joined(separator: Array(",".utf8))) + Array("]".utf8)
       if format == "json" {
-        invocation.output.line(try JSON.parse(list).text)
+        invocation.output.line(GoJSON.compact(list))
       } else {
         invocation.output.line(GoJSON.indent(list))
       }

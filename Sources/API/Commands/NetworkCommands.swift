@@ -36,7 +36,7 @@ extension Command {
       case "ID":
         return truncates ? String((network["Id"]?.stringValue ?? "").prefix(12)) : network["Id"]?.stringValue ?? ""
       case "Name", "Driver", "Scope": return network[name]?.stringValue ?? ""
-      case "IPv4": return network["EnableIPv4"]?.boolValue == false ? "false" : "true"
+      case "IPv4": return network["EnableIPv4"]?.boolValue == true ? "true" : "false"
       case "IPv6": return network["EnableIPv6"]?.boolValue == true ? "true" : "false"
       case "Internal": return network["Internal"]?.boolValue == true ? "true" : "false"
       case "Labels": return labels.map { "\($0.key)=\($0.value.stringValue ?? "")" }.joined(separator: ",")
@@ -190,6 +190,6 @@ extension Command {
         failed = true
       }
     }
-    if failed { throw CommandFailure(status: 1) }
+    if failed { throw CommandFailure("exit status 1") }
   }
 }

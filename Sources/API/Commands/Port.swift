@@ -20,10 +20,10 @@ extension Command {
       let (number, proto) = wanted.cut("/")
       guard UInt16(number) != nil else {
         throw CommandFailure(
-          "invalid port (\(number)): strconv.ParseUint: parsing \(GoText.quote(number)): invalid syntax")
+          "Error: invalid port (\(number)): strconv.ParseUint: parsing \(GoText.quote(number)): invalid syntax")
       }
       guard let bindings = ports["\(number)/\((proto ?? "").isEmpty ? "tcp" : proto ?? "tcp")"]?.arrayValue else {
-        throw CommandFailure("no public port '\(wanted)' published for \(name)")
+        throw CommandFailure("Error: No public port '\(wanted)' published for \(name)")
       }
       lines = bindings.map(address)
     } else {

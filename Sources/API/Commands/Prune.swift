@@ -7,8 +7,8 @@ import OCI
 enum Prune {
   static let force = Flag(.bool, "force", short: "f", "Do not prompt for confirmation")
 
-  /// Asks on the terminal unless `--force`; throws when the answer isn't yes.
-  static func confirm(_ invocation: Invocation, _ warning: String, what: String) throws {
+  /// Asks on the terminal unless `--force`; ends the command quietly when the answer isn't yes.
+  static func confirm(_ invocation: Invocation, _ warning: String) throws {
     if invocation.values.bool("force") { return }
     invocation.output.print("\(warning)\nAre you sure you want to continue? [y/N] ")
     invocation.output.flush()
@@ -16,7 +16,7 @@ enum Prune {
     var byte: UInt8 = 0
     while try withUnsafeMutableBytes(of: &byte, { try Sys.read(0, $0) }) == 1, byte != 10 { answer.append(byte) }
     guard String(decoding: answer, as: UTF8.self).trimmed().lowercased() == "y" else {
-      throw CommandFailure("\(what) prune has been cancelled")
+      throw CommandFailure(status: 0)
     }
   }
 
@@ -53,7 +53,7 @@ extension Command {
     name: "prune", usage: "[OPTIONS]", summary: "Remove all stopped containers", arguments: .none,
     flags: [Flag(.filter, "filter", "Provide filter values (e.g. \"until=<timestamp>\")"), Prune.force]
   ) { invocation in
-    try Prune.confirm(invocation, "WARNING! This will remove all stopped containers.", what: "container")
+    try Prune.confirm(invocation, "WARNING! This will remove all stopped containers.")
     Prune.total(
       invocation,
       try Prune.run(
@@ -73,7 +73,7 @@ extension Command {
       all
       ? "WARNING! This will remove all images without at least one container associated to them."
       : "WARNING! This will remove all dangling images."
-    try Prune.confirm(invocation, warning, what: "image")
+    try Prune.confirm(invocation, warning)
     let filters = invocation.values.list("filter") + ["dangling=\(!all)"]
     Prune.total(
       invocation, try Prune.run(invocation, "images", filters: filters, title: "Images", key: "ImagesDeleted"))
@@ -84,7 +84,7 @@ extension Command {
     flags: [Flag(.filter, "filter", "Provide filter values (e.g. \"until=<timestamp>\")"), Prune.force]
   ) { invocation in
     try Prune.confirm(
-      invocation, "WARNING! This will remove all custom networks not used by at least one container.", what: "network")
+      invocation, "WARNING! This will remove all custom networks not used by at least one container.")
     _ = try Prune.run(
       invocation, "networks", filters: invocation.values.list("filter"), title: "Networks", key: "NetworksDeleted")
   }
@@ -99,8 +99,7 @@ extension Command {
     let all = invocation.values.bool("all")
     try Prune.confirm(
       invocation,
-      "WARNING! This will remove \(all ? "all" : "anonymous") local volumes not used by at least one container.",
-      what: "volume")
+      "WARNING! This will remove \(all ? "all" : "anonymous") local volumes not used by at least one container.")
     let filters = invocation.values.list("filter") + (all ? ["all=true"] : [])
     Prune.total(
       invocation, try Prune.run(invocation, "volumes", filters: filters, title: "Volumes", key: "VolumesDeleted"))
@@ -129,7 +128,7 @@ extension Command {
         "\n  Items to be pruned will be filtered with:\n"
         + filters.sorted(by: NaturalOrder.precedes).map { "  - \($0)\n" }.joined()
     }
-    try Prune.confirm(invocation, warning, what: "system")
+    try Prune.confirm(invocation, warning)
     var total = try Prune.run(invocation, "containers", filters: filters, title: "Containers", key: "ContainersDeleted")
     total += try Prune.run(invocation, "networks", filters: filters, title: "Networks", key: "NetworksDeleted")
     if volumes {

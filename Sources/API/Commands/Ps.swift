@@ -83,11 +83,16 @@ struct ContainerRow {
 
   var record: TemplateRecord {
     TemplateRecord(typeName: "*formatter.ContainerContext", names: ContainerRow.names) { name in
-      name == "Platform" ? .string(text("Platform")) : field(name).map { .string($0) }
+      name == "Platform" ? platform : field(name).map { .string($0) }
     } method: { name, arguments in
       guard name == "Label", case .string(let label)? = arguments.first else { return nil }
       return .string(container["Labels"]?[label]?.stringValue ?? "")
     }
+  }
+
+  private var platform: TemplateValue {
+    container["ImageManifestDescriptor"]?["platform"].map { TemplateValue($0, name: "Platform") }
+      ?? .json(.null, name: "Platform")
   }
 
   private func text(_ key: String) -> String { container[key]?.stringValue ?? "" }

@@ -8,6 +8,10 @@ extension Command {
   ) { invocation in
     let (old, new) = (invocation.arguments[0].trimmed(["/"]), invocation.arguments[1].trimmed())
     guard !old.isEmpty, !new.isEmpty else { throw CommandFailure("Error: Neither old nor new names may be empty") }
-    _ = try invocation.client.post("/containers/\(PercentEncoding.encode(old))/rename", query: ["name": new])
+    do {
+      _ = try invocation.client.post("/containers/\(PercentEncoding.encode(old))/rename", query: ["name": new])
+    } catch let error as ClientError {
+      throw CommandFailure("\(error)\nError: failed to rename container named \(old)")
+    }
   }
 }

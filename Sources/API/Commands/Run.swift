@@ -5,7 +5,7 @@ extension Command {
   static let run = Command(
     name: "run", usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]", summary: "Create and run a new container from an image",
     aliases: ["container run", "run"], arguments: .atLeast(1), interspersed: false,
-    flags: ContainerFlags.shared + ContainerFlags.creation + [
+    flags: ContainerFlags.shared + ContainerFlags.creation("running") + [
       Flag(.bool, "detach", short: "d", "Run container in background and print container ID"),
       Flag(.string, "detach-keys", "Override the key sequence for detaching a container"),
       Flag(.bool, "sig-proxy", default: "true", "Proxy received signals to the process"),

@@ -8,8 +8,8 @@ extension Command {
     aliases: ["container start", "start"], arguments: .atLeast(1),
     flags: [
       Flag(.bool, "attach", short: "a", "Attach STDOUT/STDERR and forward signals"),
-      Flag(.string, "checkpoint", "Restore from this checkpoint"),
-      Flag(.string, "checkpoint-dir", "Use a custom checkpoint storage directory"),
+      Flag(.string, "checkpoint", hidden: true, "Restore from this checkpoint"),
+      Flag(.string, "checkpoint-dir", hidden: true, "Use a custom checkpoint storage directory"),
       Flag(.string, "detach-keys", "Override the key sequence for detaching a container"),
       Flag(.bool, "interactive", short: "i", "Attach container's STDIN"),
     ]
@@ -37,7 +37,9 @@ extension Command {
         failed.append(name)
       }
     }
-    guard failed.isEmpty else { throw CommandFailure("failed to start containers: \(failed.joined(separator: ", "))") }
+    guard failed.isEmpty else {
+      throw CommandFailure("Error: failed to start containers: \(failed.joined(separator: ", "))")
+    }
   }
 
   private static func startAttached(_ invocation: Invocation) throws {

@@ -3,7 +3,7 @@ import OCI
 
 extension Command {
   static let systemDf = Command(
-    name: "df", usage: "[OPTIONS]", summary: "Show docker disk usage", arguments: .none,
+    name: "df", usage: "[OPTIONS]", summary: "Show disk usage", arguments: .none,
     flags: [
       Flag(.string, "format", Flag.formatHelp),
       Flag(.bool, "verbose", short: "v", "Show detailed information on space usage"),

@@ -171,8 +171,13 @@ extension Template {
         throw fail(operand.offset, operand.text, "can't evaluate field \(name) in type \(record.typeName)")
       case .json(.object(let object), let owner):
         if let member = object[name] { return TemplateValue(member, name: name) }
-        if GoFields.isMap(owner) { return .missing }
+        if GoFields.isMap(owner, object) { return .missing }
         if missingKey == .noValue { return .missing }
+        // Go's fields and JSON's members differ in case alone: `ID` and `Id`, `APIVersion` and `ApiVersion`.
+        let lower = name.lowercased()
+        if let member = object.members.first(where: { $0.key.lowercased() == lower }) {
+          return TemplateValue(member.value, name: member.key)
+        }
         if let known = GoFields.omitted(name) { return known }
         throw fail(operand.offset, operand.text, "map has no entry for key \"\(name)\"")
       case .missing, .json(.null, _):

@@ -177,6 +177,8 @@ extension Template {
         let start = tokens[operandStart].offset
         var operand = Operand(base: base, fields: leadingFields, offset: start, text: "")
         leadingFields = []
+        // Go tells the place of the first field that is chained to another.
+        if case .field? = peek { operand.offset = tokens[index].offset }
         while case .field(let name)? = peek {
           operand.fields.append(name)
           index += 1

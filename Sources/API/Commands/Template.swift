@@ -30,7 +30,7 @@ struct Template {
     return execution.output
   }
 
-  /// Whether the template mentions a field of that name anywhere.
+  /// Whether the template mentions a field of that name anywhere, or writes the whole row.
   func uses(field: String) -> Bool { Node.mentions(nodes, field) }
 
   /// Where a byte of the source is, in Go's notation: `line:column`.
@@ -70,7 +70,12 @@ struct Template {
     var commands: [[Operand]] = []
     var offset = 0
 
-    func mentions(_ field: String) -> Bool { commands.joined().contains { $0.mentions(field) } }
+    func mentions(_ field: String) -> Bool {
+      commands.contains { command in
+        if case .function("json")? = command.first?.base, command.dropFirst().contains(where: \.isDot) { return true }
+        return command.contains { $0.mentions(field) }
+      }
+    }
   }
 
   /// One word of a command, with the fields that follow it.
@@ -87,6 +92,11 @@ struct Template {
     var offset: Int
     /// As it was written, for errors.
     var text: String
+
+    var isDot: Bool {
+      if case .dot = base { return fields.isEmpty }
+      return false
+    }
 
     func mentions(_ field: String) -> Bool {
       if fields.contains(field) { return true }

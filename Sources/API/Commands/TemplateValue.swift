@@ -34,7 +34,7 @@ enum TemplateValue {
     case .string(let value): !value.isEmpty
     case .list(let values): !values.isEmpty
     case .json(.array(let values), _): !values.isEmpty
-    case .json(.object(let object), let name): !GoFields.isMap(name) || !object.isEmpty
+    case .json(.object(let object), let name): !GoFields.isMap(name, object) || !object.isEmpty
     case .json: false
     case .record: true
     }
@@ -74,13 +74,15 @@ enum TemplateValue {
     case .json(.null, let name): GoFields.isMap(name) ? "map[]" : GoFields.isPointer(name) ? "<nil>" : "[]"
     case .json(.array(let values), let name):
       "[" + values.map { TemplateValue($0, name: GoFields.element(of: name)).plain }.joined(separator: " ") + "]"
-    case .json(.object(let object), let name) where GoFields.isMap(name):
+    case .json(.object(let object), let name) where GoFields.isMap(name, object):
       "map["
         + object.members.sorted { $0.key < $1.key }
         .map { "\($0.key):\(TemplateValue($0.value, name: GoFields.element(of: name)).plain)" }.joined(separator: " ")
         + "]"
-    case .json(.object(let object), _):
-      "{" + object.members.map { TemplateValue($0.value, name: $0.key).plain }.joined(separator: " ") + "}"
+    case .json(.object(let object), let name):
+      "{"
+        + (object.members.map { TemplateValue($0.value, name: $0.key).plain } + GoFields.trailing(name, object))
+        .joined(separator: " ") + "}"
     case .json(let value, _): value.text
     case .record(let record): record.json.text
     }
@@ -134,7 +136,7 @@ enum GoFields {
     "Annotations", "Attributes", "Config.Labels", "Data", "Details", "DriverOpts", "ExposedPorts", "Labels", "LogOpts",
     "Networks",
     "Options", "PortBindings", "Ports", "Runtimes", "StorageOpt", "Sysctls", "Tmpfs", "Volumes", "Opts", "Containers",
-    "Config", "AuxiliaryAddresses", "Status", "DriverStatus",
+    "AuxiliaryAddresses", "Status", "DriverStatus",
   ]
   private static let pointers: Set<String> = [
     "Health", "Healthcheck", "Init", "OomKillDisable", "PidsLimit", "MemorySwappiness", "StopTimeout", "IPAMConfig",
@@ -159,13 +161,21 @@ enum GoFields {
     "GroupAdd", "Volumes", "Labels", "PidsLimit", "MemorySwappiness", "OomKillDisable",
   ]
 
-  static func isMap(_ name: String) -> Bool { maps.contains(name) || name.hasPrefix("*map") }
+  /// `Config` is a container's struct, but a map in a log configuration.
+  static func isMap(_ name: String, _ object: JSONObject? = nil) -> Bool {
+    if name == "Config", let object { return object.members.allSatisfy { $0.value.stringValue != nil } }
+    return maps.contains(name)
+  }
   static func isPointer(_ name: String) -> Bool { pointers.contains(name) }
   /// What a template prints for a member that was left out; nil when Go's types know none of that name.
   static func omitted(_ name: String) -> TemplateValue? {
     if omittedTexts.contains(name) { return .string("") }
     if omittedFlags.contains(name) { return .bool(false) }
     return omittedOthers.contains(name) ? .json(.null, name: name) : nil
+  }
+  /// What Go prints at the end of a struct for members that were left out.
+  static func trailing(_ name: String, _ object: JSONObject) -> [String] {
+    name == "State" && object["Health"] == nil && object["Pid"] != nil ? ["<nil>"] : []
   }
   /// The name that the elements of a map or list go by.
   static func element(of name: String) -> String { name == "Ports" || name == "PortBindings" ? "bindings" : "" }

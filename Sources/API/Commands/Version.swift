@@ -5,7 +5,7 @@ import OCI
 
 extension Command {
   static let version = Command(
-    name: "version", usage: "[OPTIONS]", summary: "Show the Docker version information", arguments: .none,
+    name: "version", usage: "[OPTIONS]", summary: "Show the Berth version information", arguments: .none,
     flags: [Flag(.string, "format", short: "f", Flag.inspectFormatHelp)]
   ) { invocation in
     let format = invocation.values.string("format")
