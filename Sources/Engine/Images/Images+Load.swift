@@ -34,7 +34,7 @@ extension Images {
     } catch { throw EngineError.system("\(operation): \(error)", cause: error) }
   }
 
-  private func store(_ image: ArchivedImage, limits: ArchiveLimits, _ progress: @Sendable (ImageProgress) -> Void)
+  private func store(_ image: ArchivedImage, limits: ArchiveLimits, _ progress: @escaping @Sendable (ImageProgress) -> Void)
     throws
   {
     let pin = Pin(self)
@@ -60,7 +60,7 @@ extension Images {
   }
 
   private func addLayer(
-    _ layer: ArchivedLayer, limits: ArchiveLimits, _ progress: @Sendable (ImageProgress) -> Void
+    _ layer: ArchivedLayer, limits: ArchiveLimits, _ progress: @escaping @Sendable (ImageProgress) -> Void
   ) throws -> Layer {
     if let existing = snapshotter.layer(layer.diffID) { return existing }
     let id = layer.diffID.short
