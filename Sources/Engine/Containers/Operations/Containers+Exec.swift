@@ -84,10 +84,7 @@ extension Containers {
       exec.state.withLock { if $0.running { $0.pid = started.pid } }
     } catch {
       let (told, code) = Self.explainExec(error)
-      exec.state.withLock { state in
-        state.running = false
-        state.exitCode = code
-      }
+      exec.end(code: code)
       if let connection {
         // The client has switched to the stream: there it reads why.
         try? Self.sendAll(Self.frame(told.message + "\r\n", tty: config.tty), on: connection.socket.raw)
@@ -168,7 +165,17 @@ extension Containers {
   }
 
   /// Throws `No such exec instance: x`.
-  public func inspectExec(_ id: String) throws -> ExecSnapshot { try findExec(id).0.snapshot }
+  public func inspectExec(_ id: String) async throws -> ExecSnapshot {
+    let (exec, container) = try findExec(id)
+    if exec.isRunning, let shim = container.live.withLock({ $0.shim }) {
+      // A client that has just seen the end of its stream asks for the exit code, which the shim told before it: once the shim has
+      // answered, that event is here or it didn't end. A shim that is gone takes its execs along: `exited` ends them.
+      let told = (try? await shim.state())?.execs.first { $0.id == id }
+      if let code = told?.code, exec.isRunning { execEnded(container, exec, code: code) }
+      if told == nil { await exec.ended() }
+    }
+    return exec.snapshot
+  }
 
   public func resizeExec(_ id: String, width: UInt16, height: UInt16) async throws {
     let (exec, container) = try findExec(id)
@@ -184,11 +191,7 @@ extension Containers {
   }
 
   func execEnded(_ container: Container, _ exec: Exec, code: Int32) {
-    exec.state.withLock { state in
-      state.running = false
-      state.pid = 0
-      state.exitCode = code
-    }
+    exec.end(code: code)
     if let waiter = container.live.withLock({ $0.execWaiters.removeValue(forKey: exec.id) }) {
       waiter.resolve(.success(WaitResult(statusCode: code)))
     }

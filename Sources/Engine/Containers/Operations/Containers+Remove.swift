@@ -24,8 +24,6 @@ extension Containers {
     do {
       let state = container.state
       if state.running {
-        let (id, waiter) = container.addWaiter(.exit)
-        defer { container.forget(waiter: id) }
         guard force else {
           let hint = state.paused ? "unpause and then stop the container" : "stop the container"
           throw EngineError.conflict(
@@ -36,17 +34,13 @@ extension Containers {
           await cancelRestart(container)
         } else if container.state.alive {
           if state.paused { try thaw(container) }
-          try await terminate(container, waiter)
+          try await terminate(container)
         }
       }
       try await container.operations.run {
         // Its own exit may have removed it (`--rm`).
         guard table.withLock({ $0.byID[container.id] != nil }) else { return }
-        if container.state.alive {
-          let (id, waiter) = container.addWaiter(.exit)
-          defer { container.forget(waiter: id) }
-          if container.state.alive { try await terminate(container, waiter) }
-        }
+        if container.state.alive { try await terminate(container) }
         if container.state.status == .restarting { await cancelRestart(container) }
         try await removeNow(container, result: WaitResult(statusCode: container.state.exitCode))
       }

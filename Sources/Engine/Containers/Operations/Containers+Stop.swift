@@ -46,39 +46,39 @@ extension Containers {
       await cancelRestart(container)
       return
     }
-    let (waiterID, waiter) = container.addWaiter(.exit)
-    defer { container.forget(waiter: waiterID) }
-    // It may have ended before the waiter was there.
     guard container.state.alive else { return }
     if container.state.paused { try thaw(container) }
     try await send(number, to: container)
-    if seconds < 0 {
-      _ = try await waiter.value()
-      return
-    }
-    if try await ended(waiter, within: .seconds(seconds)) { return }
+    if try await ended(container, within: seconds < 0 ? nil : .seconds(seconds)) { return }
     logger.info("container \(container.id) did not exit within \(seconds) s of signal \(number): it is killed")
-    try await terminate(container, waiter)
+    try await terminate(container)
   }
 
   /// SIGKILL, and the wait for its effect.
-  func terminate(_ container: Container, _ waiter: Waiter) async throws {
+  func terminate(_ container: Container) async throws {
     try await send(Signal.kill, to: container)
-    if try await ended(waiter, within: .seconds(10)) { return }
+    if try await ended(container, within: .seconds(10)) { return }
     // Processes that a signal to pid 1 can't reach: the group's own kill.
     try await blocking { [self] in try cgroup(of: container.snapshot).killAll() }
-    guard try await ended(waiter, within: .seconds(10)) else {
+    guard try await ended(container, within: .seconds(10)) else {
       throw EngineError.system(
         "cannot stop container: \(container.id): tried to kill container, but did not receive an exit event")
     }
   }
 
-  private func ended(_ waiter: Waiter, within limit: Duration) async throws -> Bool {
-    let timer = Task {
-      try await Task.sleep(for: limit)
-      waiter.resolve(.failure(DeadlinePassed()))
+  /// Whether it ends within so long (`nil`: for ever); at once when it has. A waiter is good for one deadline only: it is resolved by it.
+  private func ended(_ container: Container, within limit: Duration?) async throws -> Bool {
+    let (id, waiter) = container.addWaiter(.exit)
+    defer { container.forget(waiter: id) }
+    // It may have ended before the waiter was there.
+    guard container.state.alive else { return true }
+    let timer = limit.map { limit in
+      Task {
+        try await Task.sleep(for: limit)
+        waiter.resolve(.failure(DeadlinePassed()))
+      }
     }
-    defer { timer.cancel() }
+    defer { timer?.cancel() }
     do {
       _ = try await waiter.value()
       return true
@@ -110,11 +110,8 @@ extension Containers {
     let stop = own.isEmpty ? Signal.terminate : (try? Signal.parse(own)) ?? Signal.terminate
     if number == Signal.kill || number == stop { container.update { $0.hasBeenManuallyStopped = true } }
     if number == Signal.kill {
-      let (id, waiter) = container.addWaiter(.exit)
-      defer { container.forget(waiter: id) }
-      guard container.state.alive else { return }
       if container.state.paused { try thaw(container) }
-      try await terminate(container, waiter)
+      try await terminate(container)
     } else {
       try await send(number, to: container)
     }

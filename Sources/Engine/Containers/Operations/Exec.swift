@@ -13,6 +13,7 @@ final class Exec: Sendable {
     var pid: Int32 = 0
     var exitCode: Int32?
     var openStdin: Bool
+    var waiting: [CheckedContinuation<Void, Never>] = []
   }
 
   let state: Mutex<State>
@@ -25,6 +26,28 @@ final class Exec: Sendable {
   }
 
   var isRunning: Bool { state.withLock { $0.running } }
+
+  func end(code: Int32) {
+    let waiting = state.withLock { state in
+      state.running = false
+      state.pid = 0
+      state.exitCode = code
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+
+  /// Returns when it doesn't run any more.
+  func ended() async {
+    await withCheckedContinuation { continuation in
+      let over = state.withLock { state in
+        if state.running { state.waiting.append(continuation) }
+        return !state.running
+      }
+      if over { continuation.resume() }
+    }
+  }
 
   var snapshot: ExecSnapshot {
     state.withLock { state in
