@@ -51,12 +51,7 @@ struct ContainerRoutes: Sendable {
       return .empty()
     }
     router.add(.POST, "/containers/{id}/kill") { request in
-      do {
-        try await containers.kill(request.parameter("id"), signal: request.query["signal"])
-      } catch let error as EngineError {
-        throw EngineError(
-          error.kind, "cannot kill container: \(request.parameter("id")): \(error.message)", cause: error.cause)
-      }
+      try await containers.kill(request.parameter("id"), signal: request.query["signal"])
       return .empty()
     }
     router.add(.POST, "/containers/{id}/pause") { request in

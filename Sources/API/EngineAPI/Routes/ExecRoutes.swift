@@ -24,7 +24,7 @@ struct ExecRoutes: Sendable {
       return .empty(.ok)
     }
     router.add(.GET, "/exec/{id}/json") { request in
-      .json(ExecShapes.inspect(try containers.inspectExec(request.parameter("id"))))
+      .json(ExecShapes.inspect(try await containers.inspectExec(request.parameter("id"))))
     }
   }
 
@@ -37,7 +37,7 @@ struct ExecRoutes: Sendable {
       )
     }
     let id = request.parameter("id")
-    let exec = try containers.inspectExec(id)
+    let exec = try await containers.inspectExec(id)
     let consoleSize = request.version.consoleSizeIsUsed && tty ? size : nil
     guard !detach else {
       try await containers.startExec(id, consoleSize: consoleSize, attach: nil)
