@@ -1,1 +1,115 @@
-// contract to come
+import Cgroups
+import CLinux
+public import Containers
+import ContentStore
+import Errdefs
+public import Events
+public import Images
+import Kernel
+public import Logging
+import Metadata
+public import Networks
+import OCI
+import Snapshots
+
+/// The wiring of the nouns: opens what is on disk, makes each noun with what it needs, and brings them up in the order in which they need
+/// one another.
+///
+/// Start: lock → database → content, snapshots (which learn from the containers' rows what to keep) → images → networks → containers
+/// (which adopt what runs, let the networks keep what it uses, and sweep the rest). Only then is the API to be served.
+///
+/// ```
+/// <data-root>/berth.lock     one daemon a data root
+/// <exec-root>/shims.log      what went wrong in shims
+/// ```
+///
+/// No logic, and nobody calls back into it: the adapters at the end (`ImageSource`, `NetworkSource`, `ContainerUses`) only translate
+/// one noun's words into another's.
+public final class Engine: Sendable {
+  public let containers: Containers
+  public let images: Images
+  public let networks: Networks
+  public let events: Events
+  /// Of this installation, the same for the life of the data root.
+  public let id: String
+  public let host: HostFacts
+  /// As `docker info` names it.
+  public let storageDriver: String
+
+  private let metadata: Metadata
+  private let logger: Logger
+  private let lock: SharedDescriptor
+
+  private init(
+    containers: Containers, images: Images, networks: Networks, events: Events, id: String, host: HostFacts,
+    storageDriver: String, metadata: Metadata, logger: Logger, lock: SharedDescriptor
+  ) {
+    self.containers = containers
+    self.images = images
+    self.networks = networks
+    self.events = events
+    self.id = id
+    self.host = host
+    self.storageDriver = storageDriver
+    self.metadata = metadata
+    self.logger = logger
+    self.lock = lock
+  }
+
+  /// Brings everything up; containers that ran go on. Throws when another daemon has the data root, or when something on disk can't be
+  /// read: nothing is deleted then.
+  public static func start(_ configuration: EngineConfiguration, logger: Logger) async throws -> Engine {
+    let dataRoot = configuration.dataRoot
+    let execRoot = configuration.execRoot
+    try Sys.mkdirAll(dataRoot, mode: 0o710)
+    try Sys.mkdirAll(execRoot, mode: 0o711)
+    let lock = try Self.lock(dataRoot)
+    let host = try HostFacts.read(layout: try CgroupLayout.probe())
+    let metadata = try Metadata(path: dataRoot + "/berth.db")
+    let id = try await installation(metadata)
+    let events = Events()
+
+    let content = try ContentStore(root: dataRoot + "/content")
+    let snapshotter = try OverlaySnapshotter(dataRoot: dataRoot) { logger.warning("snapshots: \($0)") }
+    let images = try Images(
+      metadata: metadata, content: content, snapshotter: snapshotter, events: events, logger: logger)
+    let recovery = try images.recover(snapshots: try Containers.snapshots(in: metadata))
+    let networks = try Networks(configuration: configuration.networks, logger: logger)
+    let containers = try Containers(
+      configuration: configuration.containers, metadata: metadata, events: events, images: ImageSource(images: images),
+      networks: NetworkSource(networks: networks), snapshotter: snapshotter, host: host, logger: logger)
+    images.setUsers(ContainerUses(containers: containers))
+    try await containers.recover(missing: recovery.missingSnapshots)
+    return Engine(
+      containers: containers, images: images, networks: networks, events: events, id: id, host: host,
+      storageDriver: snapshotter.driver, metadata: metadata, logger: logger, lock: lock)
+  }
+
+  /// Lets go of everything; containers run on, and their shims with them.
+  public func stop() async {
+    containers.shutDown()
+    await networks.close()
+    do { try metadata.close() } catch { logger.error("close the database: \(error)") }
+  }
+
+  private static func lock(_ dataRoot: String) throws -> SharedDescriptor {
+    let path = dataRoot + "/berth.lock"
+    let file = SharedDescriptor(try Sys.open(path, O_RDWR | O_CREAT, mode: 0o600))
+    do { try Sys.lock(file.raw, wait: false) } catch {
+      guard error.errno == .wouldBlock else { throw error }
+      throw EngineError(.unavailable, "another daemon uses \"\(dataRoot)\"")
+    }
+    return file
+  }
+
+  private static func installation(_ metadata: Metadata) async throws -> String {
+    try await metadata.write { transaction in
+      if let id = try transaction.value("id") { return id }
+      let bytes = Sys.random(16)
+      let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+      let id = [0..<4, 4..<6, 6..<8, 8..<10, 10..<16].map { digits[$0].joined() }.joined(separator: "-")
+      try transaction.setValue("id", id)
+      return id
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import Cgroups
+public import Containers
+public import Networks
+
+/// What the daemon's flags and its configuration file decide, by the noun that it concerns.
+public struct EngineConfiguration: Sendable {
+  public var dataRoot: String
+  public var execRoot: String
+  public var containers: Containers.Configuration
+  public var networks: Networks.Configuration
+
+  /// `shimProgram`: the path of berth-shim, which is copied once at start.
+  public init(dataRoot: String, execRoot: String, shimProgram: String) {
+    self.dataRoot = dataRoot
+    self.execRoot = execRoot
+    containers = Containers.Configuration(
+      dataRoot: dataRoot, execRoot: execRoot, cgroupParent: Cgroups.defaultParent(execRoot: execRoot),
+      shimProgram: shimProgram)
+    networks = Networks.Configuration(dataRoot: dataRoot, execRoot: execRoot)
+  }
+}

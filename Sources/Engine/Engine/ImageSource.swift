@@ -1,0 +1,66 @@
+import Containers
+import Errdefs
+import Images
+import OCI
+
+/// Images, as Containers asks for them.
+struct ImageSource: ContainerImages {
+  let images: Images
+
+  func image(_ name: String) throws -> ContainerImage {
+    let image = try images.resolve(name)
+    guard image.missingLayers.isEmpty else {
+      throw EngineError.system(
+        "image \(name) is damaged: \(image.missingLayers.count) of its layers are missing; load it again")
+    }
+    let platform = image.platform
+    let architecture = platform.variant.map { "\(platform.architecture)/\($0)" } ?? platform.architecture
+    return ContainerImage(
+      id: image.id.description, config: ContainerConfig(image.config.config), layers: image.layers, os: platform.os,
+      architecture: architecture)
+  }
+}
+
+extension ContainerConfig {
+  /// What the image says a container of it is.
+  init(_ defaults: ImageConfig.Defaults) {
+    self.init()
+    user = defaults.user ?? ""
+    exposedPorts = (defaults.exposedPorts ?? []).sorted()
+    env = defaults.env
+    entrypoint = defaults.entrypoint
+    cmd = defaults.cmd
+    volumes = defaults.volumes?.sorted()
+    workingDir = defaults.workingDir ?? ""
+    labels = defaults.labels ?? [:]
+    stopSignal = defaults.stopSignal ?? ""
+    stopTimeout = defaults.stopTimeout.flatMap { Int(exactly: $0) }
+    onBuild = defaults.onBuild
+    shell = defaults.shell
+    argsEscaped = defaults.argsEscaped ?? false
+    if let check = defaults.healthcheck {
+      var config = HealthConfig()
+      config.test = check.test
+      config.interval = check.interval
+      config.timeout = check.timeout
+      config.startPeriod = check.startPeriod
+      config.startInterval = check.startInterval
+      config.retries = check.retries
+      healthcheck = config
+    }
+  }
+}
+
+/// Containers, as Images asks before it removes an image.
+struct ContainerUses: ImageUsers {
+  let containers: Containers
+
+  func imageUses() -> [ImageUse] {
+    let snapshots = (try? containers.list(ListOptions(all: true))) ?? []
+    return snapshots.compactMap { snapshot in
+      guard let image = Digest(snapshot.imageID) else { return nil }
+      return ImageUse(
+        containerID: snapshot.id, image: image, reference: snapshot.config.image, isRunning: snapshot.state.running)
+    }
+  }
+}

@@ -1,0 +1,5 @@
+import Networks
+
+// See ContainerTypes.swift.
+typealias NetworkPortBinding = PortBinding
+typealias NetworkAttachRequest = AttachRequest

@@ -1,0 +1,37 @@
+import Synchronization
+import Testing
+
+@testable import Containers
+
+@Suite struct OperationQueueTests {
+  @Test func operationsRunOneAfterAnotherInTheirOrder() async {
+    let queue = OperationQueue()
+    let log = Mutex<[String]>([])
+    await queue.run {
+      await withTaskGroup(of: Void.self) { _ in }
+    }
+    await withTaskGroup(of: Void.self) { group in
+      for number in 0..<20 {
+        group.addTask {
+          await queue.run {
+            log.withLock { $0.append("in \(number)") }
+            for _ in 0..<10 { await Task.yield() }
+            log.withLock { $0.append("out \(number)") }
+          }
+        }
+      }
+    }
+    let entries = log.withLock { $0 }
+    #expect(entries.count == 40)
+    for index in stride(from: 0, to: 40, by: 2) {
+      #expect(entries[index].dropFirst(3) == entries[index + 1].dropFirst(4), "nobody comes in between")
+    }
+  }
+
+  @Test func aFailureLetsTheNextIn() async throws {
+    struct Failure: Error {}
+    let queue = OperationQueue()
+    await #expect(throws: Failure.self) { try await queue.run { throw Failure() } }
+    #expect(await queue.run { 7 } == 7)
+  }
+}

@@ -1,0 +1,85 @@
+import Errdefs
+import Kernel
+import Metadata
+import Testing
+
+@Suite struct MetadataTests {
+  private func withDatabase<T>(_ body: (String) async throws -> T) async throws -> T {
+    let directory = "/tmp/berth-metadata-\(UInt64.random(in: 0 ... .max))"
+    try Sys.mkdir(directory)
+    defer { try? Sys.removeTree(directory) }
+    return try await body(directory + "/berth.db")
+  }
+
+  private func record(_ id: String, _ name: String) -> ContainerRecord {
+    ContainerRecord(id: id, name: name, image: "sha256:1", created: 5, config: "{}", state: "{\"status\":\"created\"}")
+  }
+
+  @Test func rowsOutliveTheConnection() async throws {
+    try await withDatabase { path in
+      do {
+        let metadata = try Metadata(path: path)
+        try await metadata.write { try $0.insert(self.record("a", "one")) }
+        try metadata.close()
+      }
+      let again = try Metadata(path: path)
+      #expect(try await again.read { try $0.containers() } == [record("a", "one")])
+    }
+  }
+
+  @Test func aTakenNameIsAConflictAndChangesNothing() async throws {
+    try await withDatabase { path in
+      let metadata = try Metadata(path: path)
+      try await metadata.write { try $0.insert(self.record("a", "one")) }
+      let error = await #expect(throws: EngineError.self) {
+        try await metadata.write { transaction in
+          try transaction.insert(self.record("c", "three"))
+          try transaction.insert(self.record("b", "one"))
+        }
+      }
+      #expect(error?.kind == .conflict)
+      #expect(try await metadata.read { try $0.containers().map(\.id) } == ["a"])
+    }
+  }
+
+  @Test func updatesAndDeletes() async throws {
+    try await withDatabase { path in
+      let metadata = try Metadata(path: path)
+      try await metadata.write { try $0.insert(self.record("a", "one")) }
+      try await metadata.write { try $0.updateContainer("a", state: "{\"status\":\"running\"}") }
+      try await metadata.write { try $0.updateContainer("a", name: "two", config: "{\"x\":1}", state: "{}") }
+      let found = try #require(try await metadata.read { try $0.containers().first })
+      #expect(found.name == "two" && found.config == "{\"x\":1}" && found.state == "{}")
+      try await metadata.write { try $0.deleteContainer("a") }
+      #expect(try await metadata.read { try $0.containers() }.isEmpty)
+    }
+  }
+
+  @Test func durableWritesReturnAndRollBack() async throws {
+    try await withDatabase { path in
+      let metadata = try Metadata(path: path)
+      try await metadata.write(durable: true) { transaction in
+        try transaction.putImage("sha256:1", record: "{}")
+        try transaction.setImageName("docker.io/library/x:1", image: "sha256:1")
+      }
+      struct Stop: Error {}
+      await #expect(throws: Stop.self) {
+        try await metadata.write(durable: true) { transaction in
+          try transaction.putImage("sha256:2", record: "{}")
+          throw Stop()
+        }
+      }
+      #expect(try await metadata.read { try $0.images().map(\.id) } == ["sha256:1"])
+      try await metadata.write(durable: true) { try $0.deleteImage("sha256:1") }
+      #expect(try await metadata.read { try $0.imageNames() }.isEmpty, "names go with their image")
+    }
+  }
+
+  @Test func aDatabaseThatIsNoDatabaseIsRefusedAndKept() async throws {
+    try await withDatabase { path in
+      try Sys.replaceFile(path, with: Array(repeating: UInt8(ascii: "x"), count: 5000), durable: false)
+      #expect(throws: EngineError.self) { try Metadata(path: path) }
+      #expect(try Sys.readFile(path).count == 5000)
+    }
+  }
+}
