@@ -34,9 +34,24 @@ extension Images {
     } catch { throw EngineError.system("\(operation): \(error)", cause: error) }
   }
 
-  private func store(_ image: ArchivedImage, limits: ArchiveLimits, _ progress: @escaping @Sendable (ImageProgress) -> Void)
-    throws
-  {
+  private func store(
+    _ image: ArchivedImage, limits: ArchiveLimits, _ progress: @escaping @Sendable (ImageProgress) -> Void
+  ) throws {
+    for (reference, previous) in try add(image, limits: limits, progress) {
+      progress(
+        .stream(
+          "The image \(reference.familiar) already exists, renaming the old one with ID \(previous) to empty string\n"))
+    }
+    for reference in image.references { progress(.stream("Loaded image: \(reference.familiar)\n")) }
+    if image.references.isEmpty { progress(.stream("Loaded image ID: \(image.id)\n")) }
+    tell("load", image.id.description, name: image.id.description, labels: image.config.config.labels ?? [:])
+  }
+
+  /// Layers and blobs first, then the one transaction that makes the image exist. Answers the names that other images had.
+  @discardableResult
+  func add(
+    _ image: ArchivedImage, limits: ArchiveLimits, _ progress: @escaping @Sendable (ImageProgress) -> Void
+  ) throws -> [(Reference, Digest)] {
     let pin = Pin(self)
     defer { pin.release() }
     pin.hold(image.id)
@@ -48,15 +63,7 @@ extension Images {
       layers[layer.diffID] = ImageTable.LayerEntry(size: tree.size, blob: try keep(layer))
     }
     try content.write(image.document)
-    let renamed = try commit(image, layers)
-    for (reference, previous) in renamed {
-      progress(
-        .stream(
-          "The image \(reference.familiar) already exists, renaming the old one with ID \(previous) to empty string\n"))
-    }
-    for reference in image.references { progress(.stream("Loaded image: \(reference.familiar)\n")) }
-    if image.references.isEmpty { progress(.stream("Loaded image ID: \(image.id)\n")) }
-    tell("load", image.id.description, name: image.id.description, labels: image.config.config.labels ?? [:])
+    return try commit(image, layers)
   }
 
   private func addLayer(
