@@ -1,7 +1,5 @@
-import CLinux
-
 extension Seccomp {
-  /// A system call convention, as `struct seccomp_data.arch` tells it.
+  /// A system call convention, as `struct seccomp_data.arch` tells it. The raw values are libseccomp's names.
   public enum Architecture: String, Sendable, CaseIterable {
     case x86_64 = "SCMP_ARCH_X86_64"
     case x86 = "SCMP_ARCH_X86"
@@ -26,6 +24,55 @@ extension Seccomp {
       case .aarch64: 0xC000_00B7
       case .arm: 0x4000_0028
       }
+    }
+
+    /// Whether arguments have 64 bits. Otherwise the lower halves alone are compared, as libseccomp does.
+    var is64Bit: Bool { self == .x86_64 || self == .aarch64 }
+
+    /// How Docker's profiles name it (Go's GOARCH, and libseccomp's for x86).
+    var dockerName: String {
+      switch self {
+      case .x86_64: "amd64"
+      case .x86: "x86"
+      case .x32: "x32"
+      case .aarch64: "arm64"
+      case .arm: "arm"
+      }
+    }
+  }
+
+  /// __X32_SYSCALL_BIT.
+  static let x32Bit: UInt32 = 0x4000_0000
+
+  /// SECCOMP_RET_… (linux/seccomp.h): what a filter answers.
+  enum Verdict {
+    static let killThread: UInt32 = 0
+    static let killProcess: UInt32 = 0x8000_0000
+    static let trap: UInt32 = 0x0003_0000
+    static let errno: UInt32 = 0x0005_0000
+    static let notify: UInt32 = 0x7fc0_0000
+    static let trace: UInt32 = 0x7ff0_0000
+    static let log: UInt32 = 0x7ffc_0000
+    static let allow: UInt32 = 0x7fff_0000
+  }
+
+  /// An action's name and errno as a filter's answer. Without an errno it is EPERM, as runc has it.
+  static func verdict(action: String, errno: UInt32?, of object: String) throws(SeccompError) -> UInt32 {
+    func value() throws(SeccompError) -> UInt32 {
+      let value = errno ?? 1
+      guard value <= 0xffff else { throw SeccompError("seccomp: errnoRet \(value) of \(object) doesn't fit 16 bits") }
+      return value
+    }
+    switch action {
+    case "SCMP_ACT_ALLOW": return Verdict.allow
+    case "SCMP_ACT_ERRNO": return Verdict.errno | (try value())
+    case "SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD": return Verdict.killThread
+    case "SCMP_ACT_KILL_PROCESS": return Verdict.killProcess
+    case "SCMP_ACT_TRAP": return Verdict.trap
+    case "SCMP_ACT_TRACE": return Verdict.trace | (try value())
+    case "SCMP_ACT_LOG": return Verdict.log
+    case "SCMP_ACT_NOTIFY": return Verdict.notify
+    default: throw SeccompError("seccomp: unknown action \(action) of \(object)")
     }
   }
 }
