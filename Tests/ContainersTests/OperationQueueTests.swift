@@ -4,24 +4,27 @@ import Testing
 @testable import Containers
 
 @Suite struct OperationQueueTests {
-  @Test func operationsRunOneAfterAnotherInTheirOrder() async {
+  private final class Log: Sendable {
+    private let entries = Mutex<[String]>([])
+    func add(_ entry: String) { entries.withLock { $0.append(entry) } }
+    var all: [String] { entries.withLock { $0 } }
+  }
+
+  @Test func operationsRunOneAfterAnother() async {
     let queue = OperationQueue()
-    let log = Mutex<[String]>([])
-    await queue.run {
-      await withTaskGroup(of: Void.self) { _ in }
-    }
+    let log = Log()
     await withTaskGroup(of: Void.self) { group in
       for number in 0..<20 {
         group.addTask {
           await queue.run {
-            log.withLock { $0.append("in \(number)") }
+            log.add("in \(number)")
             for _ in 0..<10 { await Task.yield() }
-            log.withLock { $0.append("out \(number)") }
+            log.add("out \(number)")
           }
         }
       }
     }
-    let entries = log.withLock { $0 }
+    let entries = log.all
     #expect(entries.count == 40)
     for index in stride(from: 0, to: 40, by: 2) {
       #expect(entries[index].dropFirst(3) == entries[index + 1].dropFirst(4), "nobody comes in between")
