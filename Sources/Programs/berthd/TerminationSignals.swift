@@ -8,8 +8,8 @@ struct TerminationSignals: Sendable {
 
   init() throws(SyscallError) {
     // A client or a shim that goes away is an error of write(2), not the daemon's death; SIGHUP comes when a terminal closes.
-    signal(SIGPIPE, SIG_IGN)
-    signal(SIGHUP, SIG_IGN)
+    cl_ignore_signal(SIGPIPE)
+    cl_ignore_signal(SIGHUP)
     let descriptor = try Sys.signalfd([SIGTERM, SIGINT])
     try Sys.setNonBlocking(descriptor.raw, false)
     self.descriptor = SharedDescriptor(descriptor)
