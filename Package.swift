@@ -106,7 +106,8 @@ let package = Package(
 
     // Programs
     program("berth", ["Commands", "CLinux"]),
-    program("berthd", ["EngineAPI", "Engine", "OCI", "Kernel", nioPosix, nioCore, logging]),
+    program(
+      "berthd", ["EngineAPI", "Engine", "Containers", "Networks", "Cgroups", "OCI", "Kernel", "CLinux", logging]),
     program("berth-shim", ["Shim", "CLinux"]),
     program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
 

@@ -1,1 +1,77 @@
-@main struct Program { static func main() {} }
+import CLinux
+import Cgroups
+import Containers
+import Engine
+import EngineAPI
+import Kernel
+import Logging
+import Networks
+
+/// The daemon: options, log, lock, engine, API; then it waits for a signal.
+@main struct Program {
+  static let version = "0.1.0"
+
+  static func main() async {
+    do {
+      // Before the first thread, so that all of them leave these signals alone.
+      let signals = try TerminationSignals()
+      let options = try DaemonOptions(Array(CommandLine.arguments.dropFirst()))
+      if options.showsHelp { return print(DaemonOptions.help) }
+      if options.showsVersion { return print("Berth version \(version)") }
+      try await run(options, signals)
+    } catch {
+      _ = try? Sys.writeAll(2, "berthd: \(error)\n")
+      exit(1)
+    }
+  }
+
+  private static func run(_ options: DaemonOptions, _ signals: TerminationSignals) async throws {
+    let level = DaemonLog.level(options.logLevel)
+    LoggingSystem.bootstrap { _ in DaemonLog(level: level) }
+    let log = Logger(label: "berthd")
+    guard geteuid() == 0 else { throw DaemonOptions.Failure(description: "the daemon needs to be run as root") }
+    umask(0o022)
+    try Sys.mkdirAll(options.execRoot, mode: 0o711)
+    let pidFile = try PidFile(options.pidFile, execRoot: options.execRoot)
+    // Hosts that can't be are told before anything is touched.
+    for host in options.hosts { _ = try Host(host) }
+    let engine = try await Engine.start(try configuration(options), logger: log)
+    let server = try EngineServer(nouns: nouns(engine, options), hosts: options.hosts, log: log)
+    try await server.serve()
+    log.info("Daemon has completed initialization")
+    ReadyNotice.send("READY=1")
+    let signal = await signals.wait()
+    log.info("Processing signal '\(signal)'")
+    ReadyNotice.send("STOPPING=1")
+    await server.shutdown()
+    await engine.stop()
+    log.info("Daemon shutdown complete")
+    _ = consume pidFile
+  }
+
+  private static func configuration(_ options: DaemonOptions) throws -> EngineConfiguration {
+    // The shim's program stands beside the daemon's.
+    let own = try Sys.readlink("/proc/self/exe")
+    let directory = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? ""
+    var configuration = EngineConfiguration(
+      dataRoot: options.dataRoot, execRoot: options.execRoot, shimProgram: "\(directory)/berth-shim")
+    if !options.bridge.isEmpty { configuration.networks.bridgeName = options.bridge }
+    if !options.bridgeAddress.isEmpty { configuration.networks.bridgeAddress = options.bridgeAddress }
+    if !options.defaultBinding.isEmpty { configuration.networks.defaultBinding = options.defaultBinding }
+    configuration.networks.mtu = options.mtu
+    configuration.networks.dns = options.dns
+    configuration.networks.dnsSearch = options.dnsSearch
+    configuration.networks.dnsOptions = options.dnsOptions
+    return configuration
+  }
+
+  private static func nouns(_ engine: Engine, _ options: DaemonOptions) -> EngineNouns {
+    var facts = EngineFacts(version: version, dataRoot: options.dataRoot, id: engine.id)
+    facts.debug = options.debug
+    facts.labels = options.labels
+    facts.storageDriver = engine.storageDriver
+    facts.cgroupVersion = engine.host.layout.mode == .v2 ? 2 : 1
+    return EngineNouns(
+      containers: engine.containers, images: engine.images, networks: engine.networks, events: engine.events, facts: facts)
+  }
+}
