@@ -128,6 +128,11 @@ let package = Package(
     tests("ContainersTests", ["Containers", "Cgroups", "OCI", "Errdefs", "Kernel", "CLinux"]),
     tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging]),
     tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"]),
+    tests("ContentStoreTests", ["ContentStore", "Errdefs", "Kernel", "OCI", "CLinux"]),
+    tests("SnapshotsTests", ["Snapshots", "Archive", "Errdefs", "Kernel", "OCI", "CLinux"]),
+    tests(
+      "ImagesTests",
+      ["Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI", "CLinux", logging]),
     tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"]),
   ]
 )

@@ -18,6 +18,11 @@ public struct TarEntry: Sendable {
   public struct Segment: Sendable, Equatable {
     public var offset: Int64
     public var length: Int64
+
+    public init(offset: Int64, length: Int64) {
+      self.offset = offset
+      self.length = length
+    }
   }
 
   /// Raw bytes as the archive has them, without NUL.

@@ -22,7 +22,7 @@ struct TarHeader {
   init(_ block: UnsafeRawBufferPointer, after previous: String) throws {
     let name = Self.text(block, 0, 100)
     let member = TarEntry.printable(name)
-    let stored = try Self.number(block, 148, 8, member)
+    let stored = try? Self.number(block, 148, 8, member)
     // The sum counts the checksum's own field as spaces; old programs summed signed bytes.
     var unsigned: Int64 = 8 * 32
     var signed: Int64 = 8 * 32

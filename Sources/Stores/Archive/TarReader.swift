@@ -73,8 +73,7 @@ public final class TarReader {
     while try !nextData().isEmpty {}
     while paddingLeft > 0 {
       let bytes = try input.next(atMost: Int(paddingLeft))
-      // The last member's padding may be missing: nothing of it is lost.
-      if bytes.isEmpty { paddingLeft = 0 }
+      if bytes.isEmpty { throw ArchiveError(member: current, "the archive is cut short behind its data") }
       paddingLeft -= Int64(bytes.count)
     }
   }
