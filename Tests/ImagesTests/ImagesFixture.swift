@@ -66,7 +66,7 @@ final class ImagesFixture {
   @discardableResult
   func load(_ archive: [UInt8], platform: Platform? = nil) async throws -> [String] {
     let lines = Lines()
-    try await images.load(MemorySource.Shared(archive), platform: platform) { progress in
+    try await images.load(SharedBytes(archive), platform: platform) { progress in
       if case .stream(let line) = progress { lines.list.withLock { $0.append(line) } }
     }
     return lines.list.withLock { $0 }
@@ -93,15 +93,22 @@ final class ImagesFixture {
   }
 }
 
-extension MemorySource {
-  /// A memory source that may go to another thread.
-  final class Shared: ByteSource, Sendable {
-    private let source: Mutex<MemorySource>
-    init(_ bytes: [UInt8]) { source = Mutex(MemorySource(bytes)) }
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-      nonisolated(unsafe) let buffer = buffer  // SAFETY: it is used during this call alone
-      return try source.withLock { try $0.read(into: buffer) }
+/// Bytes in memory that may go to another thread.
+final class SharedBytes: ByteSource, Sendable {
+  private let bytes: [UInt8]
+  private let position = Mutex(0)
+
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    let count = buffer.count
+    let range = position.withLock { position in
+      let start = position
+      position = min(bytes.count, start + count)
+      return start..<position
     }
+    buffer.copyBytes(from: bytes[range])
+    return range.count
   }
 }
 

@@ -1,6 +1,7 @@
 import Errdefs
 import Images
 import OCI
+import Synchronization
 import Testing
 
 @Suite struct ListTests {
@@ -64,7 +65,7 @@ import Testing
     #expect(items.map(\.createdBy) == ["CMD sh", "ADD layer"])
     #expect(items.map(\.id) == [old.id.description, "<missing>"])
     #expect(items.map(\.size) == [0, 9])
-    #expect(items[0].tags == ["library2/old:1", "old:1"])
+    #expect(items[0].tags == ["old:1", "library2/old:1"])
   }
 
   @Test func idsAreFoundByTheirBeginning() throws {

@@ -195,7 +195,7 @@ import Testing
       for (index, archive) in archives.enumerated() {
         group.addTask {
           for round in 0..<3 {
-            try await images.load(MemorySource.Shared(archive)) { _ in }
+            try await images.load(SharedBytes(archive)) { _ in }
             if round < 2 { _ = try await images.remove("many:\(index)") }
           }
         }
@@ -263,7 +263,7 @@ import Testing
   @Test func importedFromARoot() async throws {
     let fixture = try ImagesFixture()
     let id = try await fixture.images.importRoot(
-      MemorySource.Shared(Zstd.frame(Self.base)), repository: "root", tag: "", message: "Imported from -",
+      SharedBytes(Zstd.frame(Self.base)), repository: "root", tag: "", message: "Imported from -",
       changes: [
         "CMD [\"sh\",\"-c\"]", "ENV A=b C=\"d e\"", "expose 80 53/udp", "LABEL x=y", "WORKDIR /srv", "USER 1",
         "VOLUME /v",
@@ -285,7 +285,7 @@ import Testing
     #expect(try fixture.images.history("root").map(\.comment) == ["Imported from -"])
     await expect("run is not a valid change command") {
       try await fixture.images.importRoot(
-        MemorySource.Shared([]), repository: "", tag: "", message: "", changes: ["RUN x"], platform: nil
+        SharedBytes([]), repository: "", tag: "", message: "", changes: ["RUN x"], platform: nil
       ) { _ in }
     }
   }

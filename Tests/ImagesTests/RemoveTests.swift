@@ -1,6 +1,9 @@
+import Archive
 import Errdefs
 import Images
 import OCI
+import Snapshots
+import Synchronization
 import Testing
 
 @Suite struct RemoveTests {
