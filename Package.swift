@@ -119,6 +119,8 @@ let package = Package(
     tests("RootfsTests", ["Rootfs", "OCI", "Kernel", "CLinux"]),
     tests("CgroupsTests", ["Cgroups", "Kernel", "OCI", "CLinux"]),
     tests("SeccompTests", ["Seccomp", "Kernel", "OCI", "CLinux"]),
+    tests("EngineClientTests", ["EngineClient", "OCI", "Kernel", "CLinux"]),
+    tests("CommandsTests", ["Commands", "OCI", "Kernel"]),
     tests("OCITests", ["OCI"]),
     tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
     tests("ShimTests", ["Shim", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),

@@ -87,28 +87,31 @@ extension Command {
 /// `--cidfile`: made before the container, so that nobody runs it twice, and removed again when there is none.
 final class ContainerIDFile {
   private let path: String
+  private var file: SharedDescriptor?
   private var isWritten = false
 
   init(_ path: String) throws {
     self.path = path
     guard !path.isEmpty else { return }
-    guard !Sys.exists(path) else {
-      throw CommandFailure("container ID file found, make sure the other container isn't running or delete \(path)")
-    }
-    do throws(SyscallError) { try Sys.writeFile(path, "") } catch {
+    do throws(SyscallError) {
+      file = SharedDescriptor(try Sys.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o644))
+    } catch {
+      guard error.errno != .fileExists else {
+        throw CommandFailure("container ID file found, make sure the other container isn't running or delete \(path)")
+      }
       throw CommandFailure("failed to create the container ID file: open \(path): \(error.errno)")
     }
   }
 
   func write(_ id: String) throws {
-    guard !path.isEmpty else { return }
-    do throws(SyscallError) { try Sys.writeFile(path, id) } catch {
+    guard let file else { return }
+    do throws(SyscallError) { try Sys.writeAll(file.raw, id) } catch {
       throw CommandFailure("failed to write the container ID to the file: \(error)")
     }
     isWritten = true
   }
 
   deinit {
-    if !path.isEmpty && !isWritten { _ = CLinux.unlink(path) }
+    if file != nil && !isWritten { _ = CLinux.unlink(path) }
   }
 }

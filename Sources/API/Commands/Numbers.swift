@@ -56,7 +56,7 @@ enum GoNumber {
 
   /// fmt's `%v` of a float64: the shortest that reads back, with an exponent below 1e-4 and from 1e21.
   static func shortest(_ value: Double) -> String {
-    if value == value.rounded(), abs(value) < 1e21 { return format("%.0f", value) }
+    if abs(value) < 1e18, Int64(exactly: value) != nil { return format("%.0f", value) }
     let text = "\(value)"
     guard let mark = text.firstIndex(of: "e") else { return text }
     let exponent = Int(text[text.index(after: mark)...]) ?? 0
@@ -98,8 +98,11 @@ enum ByteSize {
     case "p": shift = 50
     default: return nil
     }
-    return Int64(exactly: (size * Double(Int64(1) << shift)).rounded(.towardZero))
+    return whole(size * Double(Int64(1) << shift))
   }
+
+  /// Without its fraction; nil when 64 bits don't hold it.
+  private static func whole(_ value: Double) -> Int64? { value < 9.2e18 ? Int64(value) : nil }
 
   /// go-units' words when the text is no size.
   static func complaint(_ text: String) -> String? {
@@ -162,7 +165,8 @@ enum GoDuration {
       guard let value = Double(number), let factor = units.first(where: { $0.0 == unit })?.1 else { return nil }
       total += value * factor
     }
-    guard let nanoseconds = Int64(exactly: total.rounded()) else { return nil }
+    guard total < 9.2e18 else { return nil }
+    let nanoseconds = Int64(total)
     return negative ? -nanoseconds : nanoseconds
   }
 }

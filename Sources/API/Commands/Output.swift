@@ -24,16 +24,7 @@ final class Output {
     guard !buffer.isEmpty else { return }
     let bytes = buffer
     buffer.removeAll(keepingCapacity: true)
-    do throws(SyscallError) {
-      try Output.write(fd, bytes[...])
-    } catch {
-      // A reader that has enough ends us quietly, as it ends any program.
-      if error.errno == .brokenPipe {
-        cl_default_signal(SIGPIPE)
-        raise(SIGPIPE)
-      }
-      _exit(1)
-    }
+    do throws(SyscallError) { try Output.write(fd, bytes[...]) } catch { _exit(1) }
   }
 
   /// Writes all, waiting where a terminal or a pipe was made non-blocking by someone else.
@@ -48,7 +39,13 @@ final class Output {
       case .failure(let error) where error.errno == .wouldBlock:
         var poll = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)
         try Sys.retrying("poll") { CLinux.poll(&poll, 1, -1) }
-      case .failure(let error): throw error
+      case .failure(let error):
+        // A reader that has enough ends us quietly, as it ends any program.
+        if error.errno == .brokenPipe, fd == 1 {
+          cl_default_signal(SIGPIPE)
+          raise(SIGPIPE)
+        }
+        throw error
       }
     }
   }

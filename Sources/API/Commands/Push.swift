@@ -1,4 +1,5 @@
 import EngineClient
+import OCI
 
 extension Command {
   static let push = Command(
@@ -28,7 +29,8 @@ extension Command {
     if invocation.values.isSet("platform") { query.add("platform", platform(invocation.values.string("platform"))) }
     var request = Request("POST", "/images/\(PercentEncoding.encodePath(name))/push", query: query)
     // The daemon insists on the header, be it empty.
-    request.headers.append(("X-Registry-Auth", Credentials.header(for: name) ?? Base64.encodeForURL(Array("{}".utf8))))
+    request.headers.append(
+      ("X-Registry-Auth", Credentials.header(for: name) ?? Base64.encode(Array("{}".utf8), urlSafe: true)))
     try ProgressMessages.show(try invocation.client.send(request), fd: 1, quiet: quiet)
     if quiet { invocation.output.line(Pull.canonical(invocation.arguments[0], all: all)) }
   }
