@@ -7,9 +7,13 @@ import Testing
   let controllers =
     "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t3\t1\t1\ncpu\t1\t1\t1\ncpuacct\t2\t1\t1\nmemory\t4\t3\t1\nfreezer\t6\t1\t1\n"
 
+  private func parse(mountinfo: String, cgroups: String) -> CgroupLayout? {
+    CgroupLayout.parse(mountinfo: Array(mountinfo.utf8), cgroups: Array(cgroups.utf8))
+  }
+
   @Test func coMountedControllersShareAHierarchyAndNamedOnesAreLeftOut() throws {
     let layout = try #require(
-      CgroupLayout.parse(
+      parse(
         mountinfo: """
           31 23 0:28 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755
           32 31 0:29 / /sys/fs/cgroup/systemd rw shared:9 - cgroup cgroup rw,xattr,name=systemd
@@ -27,7 +31,7 @@ import Testing
 
   @Test func aV2TreeBesideV1HierarchiesIsHybridAndTheHierarchysOwnRootIsPreferred() throws {
     let layout = try #require(
-      CgroupLayout.parse(
+      parse(
         mountinfo: """
           30 23 0:33 /docker/1 /var/lib/x/rootfs/sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
           33 31 0:33 / /odd\\040place/memory rw - cgroup cgroup rw,memory
@@ -40,7 +44,7 @@ import Testing
 
   @Test func aV2TreeBesideANamedHierarchyIsV2() throws {
     let layout = try #require(
-      CgroupLayout.parse(
+      parse(
         mountinfo: """
           34 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw
           32 31 0:29 / /run/cg/systemd rw - cgroup cgroup rw,name=systemd
@@ -50,7 +54,7 @@ import Testing
   }
 
   @Test func noCgroupFileSystemIsNil() {
-    #expect(CgroupLayout.parse(mountinfo: "31 23 0:28 / /proc rw - proc proc rw\n", cgroups: controllers) == nil)
+    #expect(parse(mountinfo: "31 23 0:28 / /proc rw - proc proc rw\n", cgroups: controllers) == nil)
   }
 
   @Test func thisHostsLayoutSurvivesJSON() throws {

@@ -45,7 +45,7 @@ extension Cgroup {
       } else {
         text = try readIfPresent(place, "cgroup.threads") ?? ""
       }
-    } catch where error.errno == .noSuchDevice { return }
+    } catch  where error.errno == .noSuchDevice { return }
     for line in text.split(separator: "\n") { if let pid = Int32(line), pid > 0 { pids.insert(pid) } }
     for name in try subdirectories(of: place) {
       let below = Place(

@@ -36,8 +36,7 @@ public struct CgroupLayout: Sendable, Equatable {
   public static func probe() throws(SyscallError) -> CgroupLayout {
     let mounts = try Sys.readFile("/proc/self/mountinfo")
     let controllers = try Sys.readFile("/proc/cgroups")
-    var layout = parse(
-      mountinfo: String(decoding: mounts, as: UTF8.self), cgroups: String(decoding: controllers, as: UTF8.self))
+    var layout = parse(mountinfo: mounts, cgroups: controllers)
     guard let found = layout else { throw SyscallError("find", "a mounted cgroup file system", .noSuchDevice) }
     if let unified = found.unified {
       let text = try Sys.readFile(unified + "/cgroup.controllers")
@@ -53,32 +52,30 @@ public struct CgroupLayout: Sendable, Equatable {
   ///
   /// A hierarchy may be mounted several times (a bind mount in some root file system): the first mount whose root is the
   /// hierarchy's own root counts, or else the first.
-  static func parse(mountinfo: String, cgroups: String) -> CgroupLayout? {
+  static func parse(mountinfo: [UInt8], cgroups: [UInt8]) -> CgroupLayout? {
     // v1's super options mix controllers with mount options (`rw,cpu,cpuacct`): only what the kernel lists is a controller
-    var known: Set<Substring> = []
-    for line in cgroups.split(separator: "\n") where !line.hasPrefix("#") {
-      if let name = line.split(separator: "\t").first { known.insert(name) }
+    var known: Set<String> = []
+    for line in cgroups.split(separator: UInt8(ascii: "\n")) where line.first != UInt8(ascii: "#") {
+      if let name = line.split(separator: UInt8(ascii: "\t"), maxSplits: 1).first { known.insert(text(name)) }
     }
-    var hierarchies: [(controllers: [String], root: Substring, mountPoint: String)] = []
-    var unified: (root: Substring, mountPoint: String)?
-    for line in mountinfo.split(separator: "\n") where line.contains(" - cgroup") {
+    var hierarchies: [(controllers: [String], isRoot: Bool, mountPoint: String)] = []
+    var unified: (isRoot: Bool, mountPoint: String)?
+    for line in mountinfo.split(separator: UInt8(ascii: "\n")) {
       // proc_pid_mountinfo(5): id parent major:minor root mountPoint options optional… - type source superOptions
-      let fields = line.split(separator: " ")
-      guard let dash = fields.firstIndex(of: "-"), dash >= 6, dash + 3 < fields.count else { continue }
-      let root = fields[3]
-      let mountPoint = unescape(fields[4])
-      switch fields[dash + 1] {
-      case "cgroup2":
-        if unified.map({ $0.root != "/" && root == "/" }) ?? true { unified = (root, mountPoint) }
-      case "cgroup":
-        let controllers = fields[dash + 3].split(separator: ",").filter { known.contains($0) }.map(String.init)
+      let fields = line.split(separator: UInt8(ascii: " "))
+      guard let dash = fields.firstIndex(where: { $0.elementsEqual("-".utf8) }), dash >= 6, dash + 3 < fields.count
+      else { continue }
+      let isRoot = fields[3].elementsEqual("/".utf8)
+      if fields[dash + 1].elementsEqual("cgroup2".utf8) {
+        if unified.map({ !$0.isRoot && isRoot }) ?? true { unified = (isRoot, unescape(fields[4])) }
+      } else if fields[dash + 1].elementsEqual("cgroup".utf8) {
+        let controllers = fields[dash + 3].split(separator: UInt8(ascii: ",")).map(text).filter(known.contains)
         guard !controllers.isEmpty else { continue }
         if let index = hierarchies.firstIndex(where: { $0.controllers == controllers }) {
-          if hierarchies[index].root != "/" && root == "/" { hierarchies[index] = (controllers, root, mountPoint) }
+          if !hierarchies[index].isRoot && isRoot { hierarchies[index] = (controllers, isRoot, unescape(fields[4])) }
         } else {
-          hierarchies.append((controllers, root, mountPoint))
+          hierarchies.append((controllers, isRoot, unescape(fields[4])))
         }
-      default: continue
       }
     }
     guard unified != nil || !hierarchies.isEmpty else { return nil }
@@ -88,22 +85,22 @@ public struct CgroupLayout: Sendable, Equatable {
       unified: unified?.mountPoint, unifiedControllers: [])
   }
 
+  private static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+
   /// mountinfo writes space, tab, newline and backslash as `\040` and so on.
-  private static func unescape(_ field: Substring) -> String {
-    guard field.contains("\\") else { return String(field) }
+  private static func unescape(_ field: ArraySlice<UInt8>) -> String {
+    guard field.contains(UInt8(ascii: "\\")) else { return text(field) }
     var bytes: [UInt8] = []
-    var rest = Array(field.utf8)[...]
+    var rest = field
     while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "\\"), rest.count >= 3,
-        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
-      {
+      if byte == UInt8(ascii: "\\"), rest.count >= 3, let code = UInt8(text(rest.prefix(3)), radix: 8) {
         bytes.append(code)
         rest = rest.dropFirst(3)
       } else {
         bytes.append(byte)
       }
     }
-    return String(decoding: bytes, as: UTF8.self)
+    return text(bytes[...])
   }
 }
 

@@ -27,16 +27,16 @@ enum SHA256 {
   private static func rotate(_ word: UInt32, _ count: UInt32) -> UInt32 { word >> count | word << (32 - count) }
 
   private static func mix(_ state: inout [UInt32], _ schedule: [UInt32]) {
-    var s = state
+    var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+    var (e, f, g, h) = (state[4], state[5], state[6], state[7])
     for index in 0..<64 {
-      let one = rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)
-      let choice = (s[4] & s[5]) ^ (~s[4] & s[6])
-      let first = s[7] &+ one &+ choice &+ constants[index] &+ schedule[index]
-      let zero = rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22)
-      let majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2])
-      s = [first &+ zero &+ majority, s[0], s[1], s[2], s[3] &+ first, s[4], s[5], s[6]]
+      let one = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
+      let first = h &+ one &+ ((e & f) ^ (~e & g)) &+ constants[index] &+ schedule[index]
+      let zero = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
+      let second = zero &+ ((a & b) ^ (a & c) ^ (b & c))
+      (a, b, c, d, e, f, g, h) = (first &+ second, a, b, c, d &+ first, e, f, g)
     }
-    for index in 0..<8 { state[index] = state[index] &+ s[index] }
+    for (index, word) in [a, b, c, d, e, f, g, h].enumerated() { state[index] = state[index] &+ word }
   }
 
   private static let constants: [UInt32] = [

@@ -12,13 +12,12 @@ extension Seccomp {
   ) -> RuntimeSpec.Seccomp {
     var rules: [RuntimeSpec.Seccomp.Rule] = []
     func allow(_ names: String, _ args: [RuntimeSpec.Seccomp.Argument] = []) {
-      let names = names.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
-      rules.append(RuntimeSpec.Seccomp.Rule(names: names, action: "SCMP_ACT_ALLOW", args: args))
+      rules.append(RuntimeSpec.Seccomp.Rule(names: words(names), action: "SCMP_ACT_ALLOW", args: args))
     }
     func argument(_ op: String, _ value: UInt64) -> [RuntimeSpec.Seccomp.Argument] {
       [RuntimeSpec.Seccomp.Argument(index: 0, value: value, op: "SCMP_CMP_" + op)]
     }
-    allow(harmless)
+    rules.append(RuntimeSpec.Seccomp.Rule(names: harmless, action: "SCMP_ACT_ALLOW"))
     // before 4.8 ptrace could be used to get around a filter
     if kernel >= (4, 8) { allow("process_vm_readv process_vm_writev ptrace") }
     // all but AF_ALG (38) and AF_VSOCK (40)
@@ -78,7 +77,8 @@ extension Seccomp {
 
   /// Calls that every container may make, with any arguments. Names of other architectures are among them; a table that lacks a name
   /// leaves it out.
-  private static let harmless = """
+  private static let harmless: [String] = words(
+    """
     accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32 clock_adjtime
     clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep
     clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1
@@ -114,5 +114,9 @@ extension Seccomp {
     timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate
     truncate64 ugetrlimit umask uname unlink unlinkat uretprobe utime utimensat utimensat_time64 utimes vfork
     vmsplice wait4 waitid waitpid write writev
-    """
+    """)
+
+  private static func words(_ text: String) -> [String] {
+    text.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
+  }
 }
