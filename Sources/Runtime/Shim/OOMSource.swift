@@ -8,9 +8,8 @@ final class OOMSource: Source {
   private let onKill: () -> Void
   private var known: UInt64
 
-  /// nil without a group or a memory controller.
-  init?(_ loop: EventLoop, _ path: String?, _ onKill: @escaping () -> Void) {
-    guard let cgroup = Self.cgroup(path) else { return nil }
+  /// nil without a memory controller.
+  init?(_ loop: EventLoop, _ cgroup: Cgroup, _ onKill: @escaping () -> Void) {
     self.cgroup = cgroup
     self.onKill = onKill
     do throws(CgroupError) {
@@ -23,15 +22,6 @@ final class OOMSource: Source {
     }
     super.init(loop, fd: watch.descriptor.raw, owned: false)
     watch(Self.readable)
-  }
-
-  static func cgroup(_ path: String?) -> Cgroup? {
-    guard let path else { return nil }
-    do throws(SyscallError) {
-      let layout = try CgroupLayout.probe()
-      do throws(CgroupError) { return try Cgroup(path: path, layout: layout) } catch { Complaint.tell("\(error)") }
-    } catch { Complaint.tell("\(error)") }
-    return nil
   }
 
   private func count() -> UInt64 {

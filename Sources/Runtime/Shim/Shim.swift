@@ -55,7 +55,6 @@ public final class Shim {
     let durable: Bool
     /// Processes other than pid 1's own may be in the cgroup when it has ended.
     let sharesProcesses: Bool
-    let cgroupPath: String?
     var exit: (exit: Sys.Exit, at: Int64)?
   }
 
@@ -92,7 +91,7 @@ public final class Shim {
     let pidNamespace = plan.spec.linux.namespace(.pid)
     outcome = Outcome(
       exitRecord: plan.exitRecord, durable: plan.durableExit,
-      sharesProcesses: pidNamespace == nil || pidNamespace?.path != nil, cgroupPath: plan.spec.linux.cgroupsPath)
+      sharesProcesses: pidNamespace == nil || pidNamespace?.path != nil)
     let log: JSONLog?
     do throws(SyscallError) {
       log = try plan.log.map { log throws(SyscallError) in try JSONLog(log) }
@@ -181,15 +180,15 @@ public final class Shim {
 
   func watchMain(_ container: RunningContainer) {
     watcher = ProcessWatch(loop, container.process) { [unowned self] exit in mainExited(exit, container) }
-    oomSource = OOMSource(loop, outcome.cgroupPath) { [unowned self] in tell(.oom) }
+    oomSource = OOMSource(loop, container.cgroup) { [unowned self] in tell(.oom) }
     streams.onEnd = { [unowned self] in ended(container) }
   }
 
   private func mainExited(_ exit: Sys.Exit, _ container: RunningContainer) {
     outcome.exit = (exit, Sys.realtimeNanoseconds())
-    if outcome.sharesProcesses, let cgroup = OOMSource.cgroup(outcome.cgroupPath) {
+    if outcome.sharesProcesses {
       // Its processes don't die with pid 1, and would hold the streams.
-      do throws(CgroupError) { try cgroup.killAll() } catch { Complaint.tell("\(error)") }
+      do throws(CgroupError) { try container.cgroup.killAll() } catch { Complaint.tell("\(error)") }
     }
     streams.onDone = { [unowned self] in loop.stop() }
     streams.processExited()
