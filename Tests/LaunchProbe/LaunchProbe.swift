@@ -67,7 +67,7 @@ struct LaunchProbe {
         report["failure"] = failure.json
       }
       times["total", default: []].append(Int64(Sys.monotonicNanoseconds() - start) / 1000)
-      if let trace = ContainerRuntime.trace { add(trace.steps, from: start, to: &steps) }
+      if let trace = ContainerRuntime.trace { add(trace.steps, to: &steps) }
     }
     let after = try Sys.entries(of: "/proc/self/fd").count
     report["descriptors"] = [.int(Int64(before)), .int(Int64(after))]
@@ -124,11 +124,10 @@ struct LaunchProbe {
     }
   }
 
-  func add(_ marks: [(name: String, at: UInt64)], from start: UInt64, to steps: inout [(String, [Int64])]) {
-    var last = start
-    for (name, at) in marks {
-      let microseconds = Int64(at - last) / 1000
-      last = at
+  /// What each step took, until the next began.
+  func add(_ marks: [(name: String, at: UInt64)], to steps: inout [(String, [Int64])]) {
+    for (index, (name, at)) in marks.enumerated() where index + 1 < marks.count {
+      let microseconds = Int64(marks[index + 1].at - at) / 1000
       if let index = steps.firstIndex(where: { $0.0 == name }) {
         steps[index].1.append(microseconds)
       } else {

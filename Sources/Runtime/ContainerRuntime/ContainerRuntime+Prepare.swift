@@ -8,7 +8,7 @@ extension ContainerRuntime {
   /// Makes cgroup, process, namespaces, mounts and terminal; the process waits just before its exec.
   /// On failure nothing is left: the child is killed and reaped, the cgroup removed.
   public static func prepare(_ plan: LaunchPlan, stdio: Stdio) throws(LaunchFailure) -> RunningContainer {
-    // Everything that can be refused is refused before anything is made.
+    trace?.mark(.plan)
     let request = try ProcessRequest(plan)
     let linux = plan.spec.linux
     let namespaces = try NamespaceSetup(linux)
@@ -22,6 +22,7 @@ extension ContainerRuntime {
         message: "unable to set hostname without a private UTS namespace")
     }
 
+    trace?.mark(.makeCgroup)
     let cgroup: Cgroup
     let warnings: [String]
     do throws(CgroupError) {
@@ -45,6 +46,7 @@ extension ContainerRuntime {
     _ plan: LaunchPlan, _ request: ProcessRequest, _ namespaces: NamespaceSetup, _ cgroup: Cgroup, _ stdio: Stdio,
     _ warnings: [String]
   ) throws(LaunchFailure) -> RunningContainer {
+    trace?.mark(.clone)
     let entrance: CgroupEntrance
     do throws(CgroupError) { entrance = try cgroup.entrance() } catch { throw LaunchFailure(error) }
     let cloneInto = entrance.cloneInto
@@ -59,20 +61,13 @@ extension ContainerRuntime {
     var launch = try Launch(flags: namespaces.cloneFlags, cgroup: cloneInto, entering: namespaces.joinedByParent) {
       stage throws(LaunchFailure) in try initStage.run(&stage)
     }
+    // While the child works: namespaces made by the clone itself are there already.
+    let held = try launch.hold([.mount, .network, .ipc].filter { namespaces.cloneFlags & $0.cloneFlag != 0 })
     try launch.awaitReady { pid throws(SyscallError) in try namespaces.writeMaps(of: pid) }
-    do throws(SyscallError) {
-      var held: [SharedDescriptor] = []
-      for kind in [RuntimeSpec.NamespaceKind.mount, .network, .ipc] where namespaces.cloneFlags & kind.cloneFlag != 0 {
-        held.append(try launch.namespace(kind))
-      }
-      let process = try launch.process()
-      let warnings = warnings + launch.warnings
-      return RunningContainer(
-        plan: plan, process: process, cgroup: cgroup, launch: launch, namespaces: held, warnings: warnings)
-    } catch {
-      launch.kill()
-      throw LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)")
-    }
+    let process = try launch.process()
+    let all = warnings + launch.warnings
+    return RunningContainer(
+      plan: plan, process: process, cgroup: cgroup, launch: launch, namespaces: held, warnings: all)
   }
 }
 

@@ -146,12 +146,25 @@ struct Launch: ~Copyable {
       message: "the init stage ended early (\(exit.map { "\($0)" } ?? "unknown"))")
   }
 
-  func namespace(_ kind: RuntimeSpec.NamespaceKind) throws(SyscallError) -> SharedDescriptor {
-    SharedDescriptor(try Sys.namespace(pidfd: pidfd.raw, pid: pid, kind.cloneFlag))
+  /// Descriptors of namespaces that the child was born in.
+  func hold(_ kinds: [RuntimeSpec.NamespaceKind]) throws(LaunchFailure) -> [SharedDescriptor] {
+    do throws(SyscallError) {
+      return try kinds.map { kind throws(SyscallError) in
+        SharedDescriptor(try Sys.namespace(pidfd: pidfd.raw, pid: pid, kind.cloneFlag))
+      }
+    } catch  where error.errno == .noSuchProcess || error.errno == .noSuchFile {
+      return []  // it has ended, and what it says of that is yet to be heard
+    } catch {
+      throw end(LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)"))
+    }
   }
 
   /// What the caller gets: pidfd and terminal.
-  func process() throws(SyscallError) -> ContainerProcess {
-    ContainerProcess(pid: pid, pidfd: try pidfd.duplicate(), terminal: terminal)
+  func process() throws(LaunchFailure) -> ContainerProcess {
+    do throws(SyscallError) {
+      return ContainerProcess(pid: pid, pidfd: try pidfd.duplicate(), terminal: terminal)
+    } catch {
+      throw end(LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)"))
+    }
   }
 }

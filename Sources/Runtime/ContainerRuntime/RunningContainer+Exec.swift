@@ -36,9 +36,6 @@ extension RunningContainer {
     }
     try launch.awaitProgram()
     warnings += launch.warnings
-    do throws(SyscallError) { return try launch.process() } catch {
-      launch.kill()
-      throw LaunchFailure(step: "exec", errno: error.errno.rawValue, object: plan.id, message: "\(error)")
-    }
+    return try launch.process()
   }
 }

@@ -12,7 +12,13 @@ struct Stage {
 
   /// The steps by their order. Each says why it stands where it stands.
   enum Step: String, CaseIterable {
-    /// First of all: no handler of the parent may run in the child, and a program inherits ignored signals (SIGPIPE).
+    /// The parent: everything that can be refused is refused before anything is made.
+    case plan
+    /// The parent: before the clone, since a v2 group is joined by being born in it.
+    case makeCgroup
+    /// The parent: sources that only it may open, then clone3.
+    case clone
+    /// First of all in the child: no handler of the parent may run in the child, and a program inherits ignored signals (SIGPIPE).
     case signals
     /// Before any namespace is shared with others: no process in there may attach to us or look into our descriptors
     /// (CVE-2016-9962, CVE-2019-5736).

@@ -144,13 +144,12 @@ public struct Mounter: ~Copyable {
       attributes: options.set & ~MountOptions.readOnly)
     for hierarchy in cgroups.hierarchies { try Sys.mkdir(hierarchy.name, at: top.raw) }
     for link in cgroups.links { try Sys.symlink(link.target, link.name, at: top.raw) }
-    // Before Linux 6.15 nothing can be mounted into a detached tree: attach first.
+    // Before Linux 6.15 nothing can be mounted into a detached tree: attach first. The names are our own, in a new tmpfs.
     try Sys.moveMount(top.raw, to: "", at: place.raw)
     for hierarchy in cgroups.hierarchies {
       let group = try DetachedMount.copy(of: hierarchy.source, recursive: false)
-      try Sys.mountSetAttributes(group.raw, set: options.set)
       try Sys.moveMount(group.raw, to: hierarchy.name, at: top.raw)
     }
-    if options.set & MountOptions.readOnly != 0 { try Sys.mountSetAttributes(top.raw, set: MountOptions.readOnly) }
+    try Sys.mountSetAttributes(top.raw, set: options.set, recursive: true)
   }
 }
