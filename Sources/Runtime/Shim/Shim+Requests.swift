@@ -42,6 +42,7 @@ extension Shim {
     } catch { reply = .failure(error) }
     connection.send(reply.encoded(tag: tag))
     if case .state(let state) = reply { untold.removeAll { exec in state.execs.contains { $0.id == exec.id } } }
+    if case .started = reply { watchMemory() }
     if case .failed = phase, started == nil, case .some(.string("start")) = fields.value("op") { release() }
     if case .some(.string("release")) = fields.value("op"), started == nil { release() }
   }

@@ -104,6 +104,7 @@ public final class Shim {
     listener = try ControlListener(self, directory: directory.raw)
     listener?.watch(Source.readable)
     joined(ShimProtocol.controlDescriptor)
+    streams.onDetach = { [unowned self] in tell(.detached(exec: nil)) }
     loop.onIdle = { [unowned self] in giveBackMemory() }
     if plan.log == nil || log != nil { prepare(plan) }
   }
@@ -180,8 +181,13 @@ public final class Shim {
 
   func watchMain(_ container: RunningContainer) {
     watcher = ProcessWatch(loop, container.process) { [unowned self] exit in mainExited(exit, container) }
-    oomSource = OOMSource(loop, container.cgroup) { [unowned self] in tell(.oom) }
     streams.onEnd = { [unowned self] in ended(container) }
+  }
+
+  /// Off the way of the start: kills that came before are counted at the end all the same.
+  func watchMemory() {
+    guard case .running(let container) = phase, oomSource == nil else { return }
+    oomSource = OOMSource(loop, container.cgroup) { [unowned self] in tell(.oom) }
   }
 
   private func mainExited(_ exit: Sys.Exit, _ container: RunningContainer) {
