@@ -211,7 +211,8 @@ final class Client: Sendable {
       while !enough(bytes) {
         let now = Sys.monotonicNanoseconds()
         guard now < deadline else {
-          throw SyscallError("read", "client, after \(String(decoding: bytes.suffix(200), as: UTF8.self).debugDescription)", .timedOut)
+          throw SyscallError(
+            "read", "client, after \(String(decoding: bytes.suffix(200), as: UTF8.self).debugDescription)", .timedOut)
         }
         var wait = pollfd(fd: socket.raw, events: Int16(POLLIN), revents: 0)
         guard poll(&wait, 1, Int32((deadline - now) / 1_000_000) + 1) > 0 else { continue }
