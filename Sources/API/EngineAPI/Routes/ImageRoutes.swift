@@ -77,11 +77,26 @@ struct ImageRoutes: Sendable {
     guard query["fromSrc"] == "-" else {
       throw EngineError.notImplemented("importing from a URL is not built yet: send the archive itself (fromSrc=-)")
     }
-    throw EngineError.notImplemented("importing a file system is not built yet: build an archive for `load`")
+    let platform = try Self.platform(query["platform"])
+    let source = BodySource(request.connection)
+    let message = query["message"].isEmpty ? "Imported from \(query["fromSrc"])" : query["message"]
+    return .stream(["Content-Type": "application/json"]) { stream in
+      await ProgressLines.run(to: stream) { tell in
+        let id = try await images.importRoot(
+          source, repository: query["repo"], tag: query["tag"], message: message, changes: query.all("changes"),
+          platform: platform
+        ) { tell(ImageShapes.progress($0)) }
+        tell(["status": JSON(id.description)])
+      }
+    }
   }
 
   private func save(_ request: Request, names: [String]) throws -> Response {
-    throw EngineError.notImplemented("saving images is not built yet")
+    // What isn't there is told with a status, before the archive begins.
+    for name in names { _ = try images.resolve(name) }
+    return .stream(["Content-Type": "application/x-tar"]) { stream in
+      try await images.save(names) { bytes in try stream.writeBlocking(ByteBuffer(bytes: bytes)) }
+    }
   }
 
   /// `linux/arm64/v8`, or as newer clients write it, JSON.
