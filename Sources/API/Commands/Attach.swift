@@ -34,10 +34,8 @@ extension Command {
     try requireTerminal(input: !invocation.values.bool("no-stdin"), tty: run.tty)
     let waiting = try client.begin(ContainerRun.waitRequest(run.id, condition: ""))
     let stream = try client.hijack(run.attachRequest)
-    let wait = try waiting.response()
-    let signals =
-      run.proxiesSignals || run.watchesTerminal
-      ? try ProxiedSignals(client, container: run.id, proxy: run.proxiesSignals) : nil
+    let wait = try ExitWait(client, id: run.id, removes: false, response: try waiting.response())
+    let signals = try run.proxiedSignals()
     // A shell shows its prompt again only when the size changes.
     if run.watchesTerminal { run.resize(growing: true) }
     guard let status = try run.follow(stream, wait: wait, signals: signals) else {

@@ -10,6 +10,7 @@ final class AttachedStreams {
   private let tty: Bool
   private let readsInput: Bool
   private let signals: ProxiedSignals?
+  private let wait: ExitWait?
   private let onResize: (() throws -> Void)?
   private var keys: DetachKeyMatcher?
   private var rawMode: RawMode?
@@ -25,10 +26,11 @@ final class AttachedStreams {
     case detached
   }
 
-  /// `input`: stdin is read and sent. `signals` are passed on meanwhile; `onResize` is called when the terminal changed
-  /// its size.
+  /// `input`: stdin is read and sent. `signals` are passed on meanwhile, and `wait` is kept up; `onResize` is called
+  /// when the terminal changed its size.
   init(
     _ stream: HijackedStream, tty: Bool, input: Bool, detachKeys: String, signals: ProxiedSignals?,
+    wait: ExitWait? = nil,
     onResize: (() throws -> Void)?
   ) throws {
     self.stream = stream
@@ -36,6 +38,7 @@ final class AttachedStreams {
     readsInput = input
     inputEnded = !input
     self.signals = signals
+    self.wait = wait
     self.onResize = onResize
     if tty && input {
       // Keys that can't be read are as docker's: the standard ones.
@@ -63,8 +66,10 @@ final class AttachedStreams {
         pollfd(fd: stream.fd, events: Int16(POLLIN) | (pending.isEmpty ? 0 : Int16(POLLOUT)), revents: 0),
         pollfd(fd: inputEnded || !pending.isEmpty ? -1 : 0, events: Int16(POLLIN), revents: 0),
         pollfd(fd: signals?.fd ?? -1, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: wait?.fd ?? -1, events: Int16(POLLIN), revents: 0),
       ]
-      try Sys.retrying("poll") { poll(&polls, 3, -1) }
+      try Sys.retrying("poll") { poll(&polls, 4, -1) }
+      if polls[3].revents != 0 { try wait?.advance() }
       if polls[2].revents != 0 { try signals?.forward(onResize: onResize) }
       if polls[1].revents != 0, try takeInput() == .detached { return .detached }
       if !pending.isEmpty, polls[0].revents & Int16(POLLOUT | POLLERR | POLLHUP) != 0 || polls[1].revents != 0 {

@@ -4,7 +4,8 @@ import Terminal
 
 extension ContainerOptions {
   /// What concerns the host: resources, namespaces, security, devices, logs.
-  static func hostConfig(_ values: FlagValues, detached: Bool) throws -> JSONBuilder {
+  /// `apiSocket`: the daemon's own, for `--use-api-socket`.
+  static func hostConfig(_ values: FlagValues, detached: Bool, apiSocket: String) throws -> JSONBuilder {
     var host = JSONBuilder()
     for (key, flag) in [
       ("ContainerIDFile", "cidfile"), ("VolumeDriver", "volume-driver"), ("IpcMode", "ipc"), ("Isolation", "isolation"),
@@ -54,14 +55,20 @@ extension ContainerOptions {
       host.set("LogConfig", ["Type": .string(driver), "Config": JSON(values.map("log-opt"))])
     }
     if values.isSet("tmpfs") {
-      var mounts: [String: String] = [:]
+      var trees: [String: String] = [:]
       for text in values.list("tmpfs") {
         let (path, options) = text.cut(":")
-        mounts[path] = options ?? ""
+        trees[path] = options ?? ""
       }
-      host.set("Tmpfs", mounts)
+      host.set("Tmpfs", trees)
     }
-    if values.isSet("mount") { host.set("Mounts", .array(try values.list("mount").map { try MountOption.parse($0) })) }
+    var mounts = try values.list("mount").map { try MountOption.parse($0) }
+    if values.bool("use-api-socket") {
+      mounts.append([
+        "Type": "bind", "Source": .string(apiSocket), "Target": "/var/run/docker.sock", "BindOptions": [:],
+      ])
+    }
+    if !mounts.isEmpty { host.set("Mounts", .array(mounts)) }
     if values.isSet("sysctl") { host.set("Sysctls", values.map("sysctl")) }
     if values.isSet("annotation") { host.set("Annotations", values.map("annotation")) }
     if values.bool("tty"), !detached, let size = try? WindowSize(of: 1) {

@@ -1,3 +1,4 @@
+import EngineClient
 import Kernel
 import OCI
 
@@ -13,7 +14,7 @@ struct ContainerOptions {
   let image: String
 
   /// `detached`: nothing will be attached.
-  init(_ values: FlagValues, arguments: [String], detached: Bool) throws {
+  init(_ values: FlagValues, arguments: [String], detached: Bool, apiSocket: String = Host.standard.path) throws {
     let attach = values.list("attach").map { $0.lowercased() }
     image = arguments[0]
     tty = values.bool("tty")
@@ -49,7 +50,7 @@ struct ContainerOptions {
     let (binds, volumes) = try ContainerOptions.volumes(values)
     if !volumes.isEmpty { config.set("Volumes", .object(JSONObject(volumes.map { ($0, .object(JSONObject())) }))) }
 
-    var host = try ContainerOptions.hostConfig(values, detached: detached)
+    var host = try ContainerOptions.hostConfig(values, detached: detached, apiSocket: apiSocket)
     if !binds.isEmpty { host.set("Binds", binds) }
     host.set("PortBindings", ports.bindingsJSON)
     let (mode, endpoints) = try ContainerOptions.networks(values)

@@ -56,33 +56,45 @@ struct ContainerRun {
   /// detached.
   ///
   /// Attach and wait are asked for in parallel; both must be answered before the start, so that no output and no early
-  /// exit is missed. `startFailed` gets the error of a failed start once the container is gone (when it removes
-  /// itself).
+  /// exit is missed. The error of a failed start is thrown once the container is gone (when it removes itself).
   func startAttached(removes: Bool) throws -> Int32? {
-    let signals =
-      proxiesSignals || watchesTerminal ? try ProxiedSignals(client, container: id, proxy: proxiesSignals) : nil
+    let signals = try proxiedSignals()
     let attaching = try client.begin(attachRequest)
     let waiting = try client.begin(ContainerRun.waitRequest(id, condition: removes ? "removed" : "next-exit"))
     try client.connect()
     let stream = try attaching.hijack()
-    let wait = try waiting.response()
+    let response = try waiting.response()
     do {
       _ = try client.post("/containers/\(PercentEncoding.encode(id))/start")
     } catch {
-      if removes { _ = try? wait.readAll() }
+      if removes { _ = try? response.readAll() }
       throw error
     }
+    let wait = try ExitWait(client, id: id, removes: removes, response: response)
     return try follow(stream, wait: wait, signals: signals)
   }
 
+  func proxiedSignals() throws -> ProxiedSignals? {
+    guard proxiesSignals || watchesTerminal else { return nil }
+    return try ProxiedSignals(client, container: id, proxy: proxiesSignals)
+  }
+
   /// Carries the streams until they end, then waits for the status.
-  func follow(_ stream: HijackedStream, wait: Response, signals: ProxiedSignals?) throws -> Int32? {
+  func follow(_ stream: HijackedStream, wait: ExitWait, signals: ProxiedSignals?) throws -> Int32? {
     let onResize: (() throws -> Void)? = watchesTerminal ? { resize() } : nil
     let streams = try AttachedStreams(
-      stream, tty: tty, input: stdin, detachKeys: detachKeys, signals: signals, onResize: onResize)
+      stream, tty: tty, input: stdin, detachKeys: detachKeys, signals: signals, wait: wait, onResize: onResize)
     if watchesTerminal { resize() }
     guard try streams.run() == .closed else { return nil }
-    if let signals, let fd = wait.fd { try signals.awaitReadable(fd, onResize: onResize) }
-    return try ContainerRun.status(wait)
+    while wait.status == nil {
+      var polls = [
+        pollfd(fd: wait.fd, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: signals?.fd ?? -1, events: Int16(POLLIN), revents: 0),
+      ]
+      try Sys.retrying("poll") { poll(&polls, 2, -1) }
+      if polls[1].revents != 0 { try signals?.forward(onResize: onResize) }
+      if polls[0].revents != 0 { try wait.advance() }
+    }
+    return wait.status
   }
 }

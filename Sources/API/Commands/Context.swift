@@ -24,6 +24,15 @@ final class Context {
     return nil
   }
 
+  /// The path of the daemon's socket.
+  var socketPath: String {
+    get throws { try chosenHost.map { try Context.host($0) }?.path ?? Host.standard.path }
+  }
+
+  private static func host(_ text: String) throws -> Host {
+    do throws(HostError) { return try Host(parsing: text) } catch { throw CommandFailure(error.description) }
+  }
+
   /// The daemon, connected; started first when it is the default one and doesn't run.
   var client: EngineClient {
     get throws {
@@ -31,9 +40,7 @@ final class Context {
       let version = Context.environment("DOCKER_API_VERSION").flatMap { $0.isEmpty ? nil : $0 }
       let client: EngineClient
       if let text = chosenHost {
-        let host: Host
-        do throws(HostError) { host = try Host(parsing: text) } catch { throw CommandFailure(error.description) }
-        client = EngineClient(host: host, apiVersion: version)
+        client = EngineClient(host: try Context.host(text), apiVersion: version)
       } else {
         client = EngineClient(host: .standard, apiVersion: version)
         do {

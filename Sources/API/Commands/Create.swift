@@ -10,7 +10,8 @@ extension Command {
     flags: ContainerFlags.shared + ContainerFlags.creation("creating")
   ) { invocation in
     let id = try reportingRun(invocation, "create") {
-      let options = try ContainerOptions(invocation.values, arguments: invocation.arguments, detached: false)
+      let options = try ContainerOptions(
+        invocation.values, arguments: invocation.arguments, detached: false, apiSocket: invocation.context.socketPath)
       return try createContainer(invocation, options)
     }
     invocation.output.line(id)

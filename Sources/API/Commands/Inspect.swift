@@ -90,7 +90,8 @@ enum Inspection {
       do {
         let object = try find(invocation, name, kinds)
         if let template {
-          text += try template.execute(TemplateValue(try JSON.parse(object)), missingKey: .error) + "\n"
+          let value = withBridgeAddress(try JSON.parse(object))
+          text += try template.execute(TemplateValue(value), missingKey: .error) + "\n"
         } else {
           objects.append(object)
         }
@@ -113,6 +114,20 @@ enum Inspection {
       }
     }
     guard errors.isEmpty else { throw CommandFailure(errors.joined(separator: "\n")) }
+  }
+
+  /// The default network's endpoint as members of NetworkSettings, where scripts look for it though API 1.52 dropped
+  /// them.
+  private static func withBridgeAddress(_ container: JSON) -> JSON {
+    guard var settings = container["NetworkSettings"], settings["IPAddress"] == nil else { return container }
+    let endpoint = settings["Networks"]?["bridge"]
+    for key in ["EndpointID", "Gateway", "GlobalIPv6Address", "IPAddress", "IPv6Gateway", "MacAddress"] {
+      settings[key] = endpoint?[key] ?? ""
+    }
+    for key in ["GlobalIPv6PrefixLen", "IPPrefixLen"] { settings[key] = endpoint?[key] ?? 0 }
+    var container = container
+    container["NetworkSettings"] = settings
+    return container
   }
 
   /// The first kind that has an object of that name. What the daemon can't do yet is as if there were none.

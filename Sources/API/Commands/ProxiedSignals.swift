@@ -8,6 +8,7 @@ final class ProxiedSignals {
   private let client: EngineClient
   private let container: String
   private let proxies: Bool
+  private var terminations = 0
 
   private static let names: [Int32: String] = [
     SIGHUP: "HUP", SIGINT: "INT", SIGQUIT: "QUIT", SIGUSR1: "USR1", SIGUSR2: "USR2", SIGALRM: "ALRM", SIGTERM: "TERM",
@@ -30,6 +31,11 @@ final class ProxiedSignals {
       if signal == SIGWINCH, let onResize {
         try onResize()
       } else if proxies, let name = ProxiedSignals.names[signal] {
+        if signal == SIGINT || signal == SIGTERM { terminations += 1 }
+        // A container that doesn't mind them must not hold its user.
+        guard terminations < 3 else {
+          throw CommandFailure("got 3 SIGTERM/SIGINTs, forcefully exiting", status: 1)
+        }
         _ = try? client.post("/containers/\(container)/kill", query: ["signal": name])
       }
     }
@@ -41,18 +47,5 @@ final class ProxiedSignals {
       let count = try withUnsafeMutableBytes(of: &info) { try Sys.read(descriptor.raw, $0) }
       return count == MemoryLayout<signalfd_siginfo>.size ? Int32(bitPattern: info.ssi_signo) : nil
     } catch let error as SyscallError where error.errno == .wouldBlock { return nil }
-  }
-
-  /// Waits until the descriptor has something to read, passing signals on meanwhile.
-  func awaitReadable(_ fd: Int32, onResize: (() throws -> Void)?) throws {
-    while true {
-      var polls = [
-        pollfd(fd: fd, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0),
-      ]
-      try Sys.retrying("poll") { poll(&polls, 2, -1) }
-      if polls[1].revents != 0 { try forward(onResize: onResize) }
-      if polls[0].revents != 0 { return }
-    }
   }
 }

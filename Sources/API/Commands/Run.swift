@@ -17,7 +17,9 @@ extension Command {
       throw CommandFailure("conflicting options: cannot specify both --attach and --detach")
     }
     let options = try reportingRun(invocation, "run") {
-      try ContainerOptions(values, arguments: invocation.arguments, detached: detached)
+      try ContainerOptions(
+        invocation.values, arguments: invocation.arguments, detached: detached, apiSocket: invocation.context.socketPath
+      )
     }
     if !detached { try requireTerminal(input: options.attachStdin, tty: options.tty) }
     let id = try reportingRun(invocation, "run", status: startStatus) { try createContainer(invocation, options) }

@@ -158,7 +158,7 @@ private final class StatisticsBoard {
       try Sys.retrying("poll") { poll(&polls, nfds_t(polls.count), -1) }
       for (index, entry) in streams.enumerated() where polls[index + 2].revents != 0 { try take(entry.0) }
       if polls[1].revents != 0, let stream = events {
-        guard try stream.fill() else { return }
+        repeat { guard try stream.fill() else { return } } while stream.hasUnread
         while let event = try stream.buffered() { try handle(event) }
       }
       if polls[0].revents != 0 {
@@ -190,6 +190,7 @@ private final class StatisticsBoard {
       do {
         sources[name] = JSONStream(try exchange.get().response())
         rows.append(StatisticsRow(container: name, sample: nil, truncates: truncates))
+        if streams, sources[name]?.hasUnread == true { try take(name) }
       } catch { errors.append("\(error)") }
     }
     guard errors.isEmpty || named.isEmpty else { throw CommandFailure(errors.joined(separator: "\n")) }
@@ -197,7 +198,8 @@ private final class StatisticsBoard {
 
   private func take(_ name: String) throws {
     guard let stream = sources[name] else { return }
-    let goesOn = try stream.fill()
+    var goesOn = try stream.fill()
+    while goesOn && stream.hasUnread { goesOn = try stream.fill() }
     while let sample = try stream.buffered() {
       if let index = rows.firstIndex(where: { $0.container == name }) { rows[index].sample = known(sample) }
     }

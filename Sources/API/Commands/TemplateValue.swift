@@ -150,15 +150,18 @@ enum GoFields {
   private static let omittedTexts: Set<String> = [
     "StopSignal", "MacAddress", "Runtime", "Comment", "Parent", "Variant", "OsVersion", "Platform", "CgroupnsMode",
     "Name", "from",
-    "status", "id",
+    "status", "id", "User", "WorkingDir", "Author", "DockerVersion", "Hostname", "Domainname", "Container",
   ]
-  private static let omittedFlags: Set<String> = ["ArgsEscaped", "NetworkDisabled"]
+  private static let omittedFlags: Set<String> = [
+    "ArgsEscaped", "NetworkDisabled", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce",
+  ]
   private static let omittedOthers: Set<String> = [
     "Health", "Healthcheck", "Init", "StopTimeout", "SizeRw", "SizeRootFs", "ExposedPorts", "Shell", "Mounts", "Tmpfs",
     "Sysctls",
     "StorageOpt", "Annotations", "ReadonlyPaths", "MaskedPaths", "Status", "UsageData", "ConfigFrom", "Peers",
     "Services",
-    "GroupAdd", "Volumes", "Labels", "PidsLimit", "MemorySwappiness", "OomKillDisable",
+    "GroupAdd", "Cmd", "Entrypoint", "Env", "OnBuild", "RepoDigests", "RepoTags", "Volumes", "Labels", "PidsLimit",
+    "MemorySwappiness", "OomKillDisable",
   ]
 
   /// `Config` is a container's struct, but a map in a log configuration.

@@ -16,6 +16,9 @@ public final class JSONStream {
 
   public var fd: Int32? { response.fd }
 
+  /// Whether bytes are here that poll(2) doesn't know of.
+  public var hasUnread: Bool { response.hasUnread }
+
   /// The next value, waiting for it; nil at the end of the body.
   public func next() throws -> JSON? {
     while true {

@@ -39,6 +39,9 @@ public final class Response {
   /// To poll for more of the body; nil after its end.
   public var fd: Int32? { connection?.fd }
 
+  /// Whether bytes of the body are here that poll(2) doesn't know of.
+  public var hasUnread: Bool { connection?.unread.isEmpty == false }
+
   /// Whether the body's bytes are interleaved in frames (`StandardStreams`).
   public var isMultiplexed: Bool { header("content-type") == HijackedStream.multiplexedType }
 
