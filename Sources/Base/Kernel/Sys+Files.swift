@@ -207,6 +207,16 @@ extension Sys {
   }
   public static func syncfs(_ fd: Int32) throws(SyscallError) { try retrying("syncfs", "fd \(fd)") { CLinux.syncfs(fd) } }
 
+  /// Adds to an inode's flags (ioctl_iflags(2)), e.g. FS_TOPDIR_FL (0x20000). ENOTTY or EOPNOTSUPP: the file system has none.
+  public static func addInodeFlags(_ fd: Int32, _ flags: Int32) throws(SyscallError) {
+    // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS, _IOR and _IOW('f', 1 and 2, long); what is passed is an int.
+    var current: Int32 = 0
+    try retrying("ioctl", "FS_IOC_GETFLAGS") { cl_ioctl(fd, 0x8008_6601, &current) }
+    guard current & flags != flags else { return }
+    current |= flags
+    try retrying("ioctl", "FS_IOC_SETFLAGS") { cl_ioctl(fd, 0x4008_6602, &current) }
+  }
+
   /// Asks the disk to begin writing these bytes, waits for nothing and promises nothing (sync_file_range(2)): a later sync has less to do.
   public static func startWriteback(_ fd: Int32, offset: Int64, length: Int64) {
     _ = sync_file_range(fd, off_t(offset), off_t(length), 2)  // SYNC_FILE_RANGE_WRITE

@@ -54,12 +54,27 @@ public final class OverlaySnapshotter: Snapshotter {
     snapshotsPath = dataRoot + "/snapshots"
     poolPath = snapshotsPath + "/.pool"
     do throws(SyscallError) {
-      // Others than root must not reach set-id files in here; 0711 lets a container's remapped root pass.
+      // The data root keeps others out of the set-id files in here; 0711 lets a remapped root pass that got so far.
       for directory in [layersPath, snapshotsPath] { try Sys.mkdirAll(directory, mode: 0o711) }
+      try Self.spread(layersPath)
       try Sys.mkdirAll(poolPath, mode: 0o700)
       trash = try Trash(path: dataRoot + "/trash", onFailure: onFailure)
     } catch { throw .system("open the snapshots: \(error)", cause: error) }
     self.onFailure = onFailure
+  }
+
+  /// Lets ext4 put each layer's tree into a block group of its own, chosen for its room (Orlov's allocator, as for directories of the
+  /// root). Otherwise a layer's inodes are sought beside those of layers deleted minutes ago, which ext4 won't reuse yet and looks at one by
+  /// one: unpacking Debian after its removal took 2.7 to 4.5 s of system time so, 0.3 s with the flag in the best group.
+  private static func spread(_ directory: String) throws(SyscallError) {
+    let descriptor = try Sys.open(directory, O_RDONLY | O_DIRECTORY)
+    do throws(SyscallError) { try Sys.addInodeFlags(descriptor.raw, 0x20000) } catch {
+      // Other file systems know no such flag, and need none.
+      switch error.errno {
+      case .notTerminal, .notSupported, .invalidArgument, .notPermitted: return
+      default: throw error
+      }
+    }
   }
 
   private let onFailure: @Sendable (SyscallError) -> Void
