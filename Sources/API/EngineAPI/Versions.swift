@@ -63,11 +63,14 @@ extension APIVersion {
   var imageConfigHasContainerFields: Bool { !isAtLeast(50) }
   /// 1.51 counts an image's containers.
   var listCountsContainers: Bool { isAtLeast(51) }
-  /// 1.52 dropped the bridge's addresses at NetworkSettings' top, `GraphDriver`, events' `status`, `id` and `from`, and sends an
-  /// image's empty settings no more; it brought health to the list and the content type of events.
-  var hasLegacyNetworkSettings: Bool { !isAtLeast(52) }
+  /// 1.52 dropped the bridge's addresses at NetworkSettings' top and events' `status`, `id` and `from`. They are still sent to all:
+  /// clients that ask for the newest version without knowing it (docker-py by default) go on reading them, and nobody minds.
+  var hasLegacyNetworkSettings: Bool { true }
+  var eventsHaveLegacyFields: Bool { true }
+  /// 1.52 dropped `GraphDriver`, and sends an image's empty settings no more; it brought health to the list and the content type of
+  /// events.
+  var omitsEmptyOnBuild: Bool { isAtLeast(52) }
   var hasGraphDriver: Bool { !isAtLeast(52) }
-  var eventsHaveLegacyFields: Bool { !isAtLeast(52) }
   var eventsAreJSONLines: Bool { isAtLeast(52) }
   var listHasHealth: Bool { isAtLeast(52) }
   var imageConfigOmitsEmpty: Bool { isAtLeast(52) }

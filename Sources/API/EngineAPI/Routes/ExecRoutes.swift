@@ -47,7 +47,7 @@ struct ExecRoutes: Sendable {
       id, consoleSize: consoleSize,
       attach: AttachRequest(
         stdin: exec.config.attachStdin, stdout: exec.config.attachStdout, stderr: exec.config.attachStderr,
-        detachKeys: exec.config.detachKeys, connect: request.attachConnector()))
+        detachKeys: exec.config.detachKeys, framed: !tty, connect: request.attachConnector()))
     return .taken
   }
 }

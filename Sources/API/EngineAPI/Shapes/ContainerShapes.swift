@@ -179,7 +179,7 @@ struct ContainerShapes {
 
   private func config(_ config: ContainerConfig) -> JSON {
     var json = config.json
-    if version.hasLegacyNetworkSettings { return json }
+    guard version.omitsEmptyOnBuild else { return json }
     if config.onBuild == nil { json["OnBuild"] = nil }
     json["MacAddress"] = nil
     return json

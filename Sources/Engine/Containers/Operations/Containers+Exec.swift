@@ -68,14 +68,15 @@ extension Containers {
     let config = exec.config
     tell("exec_start: " + config.cmd.joined(separator: " "), container.snapshot, ["execID": id])
 
+    let framed = attach?.framed ?? !config.tty
     var connection: AttachRequest.Connection?
     var request: ShimProtocol.Attach?
     if let attach {
       let keys = try DetachKeys.parse(attach.detachKeys.isEmpty ? config.detachKeys : attach.detachKeys)
-      let opened = try await attach.connect(config.tty)
+      let opened = try await attach.connect(!framed)
       request = ShimProtocol.Attach(
         exec: id, stdin: attach.stdin && config.attachStdin, stdout: attach.stdout && config.attachStdout,
-        stderr: attach.stderr && config.attachStderr, mux: !config.tty, detachKeys: keys, pending: opened.pending)
+        stderr: attach.stderr && config.attachStderr, mux: framed, detachKeys: keys, pending: opened.pending)
       connection = opened
     }
     exec.state.withLock { $0.running = true }
@@ -87,7 +88,7 @@ extension Containers {
       exec.end(code: code)
       if let connection {
         // The client has switched to the stream: there it reads why.
-        try? Self.sendAll(Self.frame(told.message + "\r\n", tty: config.tty), on: connection.socket.raw)
+        try? Self.sendAll(Self.frame(told.message + "\r\n", tty: !framed), on: connection.socket.raw)
       }
       throw told
     }

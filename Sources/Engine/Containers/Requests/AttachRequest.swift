@@ -26,13 +26,15 @@ public struct AttachRequest: Sendable {
   public var stream: Bool
   /// `ctrl-p,ctrl-q`; empty is that default, by the daemon.
   public var detachKeys: String
+  /// Frame the output; `nil`: unless there is a terminal. Who starts an exec decides it anew, and may want frames of a terminal.
+  public var framed: Bool?
   /// `tty` tells whether the stream is raw (`application/vnd.docker.raw-stream`) or framed
   /// (`application/vnd.docker.multiplexed-stream`).
   public var connect: @Sendable (_ tty: Bool) async throws -> Connection
 
   public init(
     stdin: Bool, stdout: Bool, stderr: Bool, logs: Bool = false, stream: Bool = true, detachKeys: String = "",
-    connect: @escaping @Sendable (_ tty: Bool) async throws -> Connection
+    framed: Bool? = nil, connect: @escaping @Sendable (_ tty: Bool) async throws -> Connection
   ) {
     self.stdin = stdin
     self.stdout = stdout
@@ -40,6 +42,7 @@ public struct AttachRequest: Sendable {
     self.logs = logs
     self.stream = stream
     self.detachKeys = detachKeys
+    self.framed = framed
     self.connect = connect
   }
 }
