@@ -170,7 +170,10 @@ import Testing
     for index in 0..<3000 { append(log, .stdout, "line \(index)\n") }
     #expect(log.lost > 0)
     let kept = try records(small + "/log").compactMap { $0["log"]?.stringValue }
-    #expect(kept == (0..<kept.count).map { "line \($0)\n" })
+    // Whole lines in their order; a shorter one may still have found room behind those that were lost.
+    let numbers = kept.compactMap { Int($0.dropFirst(5).dropLast()) }
+    #expect(numbers.count == kept.count && zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 })
+    #expect(numbers.first == 0 && kept.count > 500)
     #expect(kept.count + Int(log.lost) == 3000)
     // When there is room again, the log goes on.
     let file = try Sys.open(small + "/log", O_RDWR)

@@ -20,6 +20,15 @@ final class ShimFixture: Sendable {
   static let hasBusybox = Sys.exists("/bin/busybox")
   static let cgroupParent = "/berth-shim-test-\(getpid())"
 
+  /// One copy for all, made before any process is started: one that inherits the descriptor it is written by would make its
+  /// execution fail (ETXTBSY).
+  private static let busybox: Scratch = {
+    let scratch = Scratch()
+    // SAFETY: no test can run without it
+    try! Sys.replaceFile(scratch.path + "/busybox", with: Sys.readFile("/bin/busybox"), mode: 0o755, durable: false)
+    return scratch
+  }()
+
   static let applets = [
     "sh", "cat", "echo", "sleep", "stty", "true", "false", "head", "tail", "yes", "wc", "kill", "dd", "tr", "seq", "id",
     "ls", "env",
@@ -27,6 +36,8 @@ final class ShimFixture: Sendable {
   ]
 
   init() throws {
+    // as berthd does
+    cl_ignore_signal(SIGPIPE)
     id = Sys.random(32).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     runDirectory = scratch.path + "/run/" + id
     logPath = scratch.path + "/container-json.log"
@@ -52,9 +63,7 @@ final class ShimFixture: Sendable {
     let root = scratch.path + "/rootfs"
     for directory in ["bin", "dev", "proc", "sys", "tmp", "etc", "root"] { try Sys.mkdirAll(root + "/" + directory) }
     try Sys.chmod(root + "/tmp", 0o1777)
-    let source = try Sys.open("/bin/busybox")
-    let copy = try Sys.open(root + "/bin/busybox", O_WRONLY | O_CREAT, mode: 0o755)
-    while try Sys.retrying("sendfile", "busybox", { sendfile(copy.raw, source.raw, nil, 8 << 20) }) > 0 {}
+    try Sys.link(Self.busybox.path + "/busybox", root + "/bin/busybox")
     for applet in Self.applets { try Sys.symlink("busybox", root + "/bin/" + applet) }
     try Sys.replaceFile(root + "/etc/passwd", with: Array("root:x:0:0:root:/root:/bin/sh\n".utf8), durable: false)
     try Sys.replaceFile(root + "/etc/group", with: Array("root:x:0:\n".utf8), durable: false)

@@ -114,7 +114,10 @@ struct ShimTests {
     let (shim, client, _) = try await fixture.run(
       fixture.plan("exec <&-; sleep 0.3; echo after", stdin: true, once: true), stdin: true)
     try await onThread {
-      try client.send([UInt8](repeating: 0x78, count: 300_000))
+      // On a busy machine the container may be faster.
+      do { try client.send([UInt8](repeating: 0x78, count: 300_000)) } catch let error as SyscallError
+        where error.errno == .brokenPipe
+      { return }
       try client.endInput()
     }
     #expect(try await client.output().stdout == "after\n")
