@@ -135,6 +135,7 @@ let package = Package(
     tests(
       "ImagesTests",
       ["Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI", "CLinux", logging]),
+    tests("NetworksTests", ["Networks", "Netlink", "Kernel", "OCI", "Errdefs", "CLinux", logging]),
     tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"]),
   ]
 )

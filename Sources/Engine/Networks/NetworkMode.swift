@@ -33,4 +33,8 @@ public enum NetworkMode: Sendable, Equatable {
     case .named(let name): name
     }
   }
+
+  var isJoined: Bool {
+    if case .container = self { true } else { false }
+  }
 }

@@ -1,8 +1,8 @@
-public import Logging
 import Errdefs
 import Kernel
+public import Logging
 import Netlink
-import OCI
+import Synchronization
 
 /// The networks `bridge`, `host` and `none`: network namespaces, addresses, published ports and the files that name hosts.
 ///
@@ -26,17 +26,20 @@ import OCI
 ///
 /// Threads: one of its own (`Plumber`), since unshare(2) and setns(2) act on a thread: it makes and drops namespaces and listens
 /// to the kernel's notices (a table flushed by others is asserted again). Callers come from anywhere; what they do under the lock
-/// `state` is memory only. nftables batches (6 to 60 µs) run in the caller, in order, under the lock of their socket.
-/// Lock order: `state` before nothing; `tables` before `state`.
+/// `state` is memory only. nftables batches (6 to 60 µs) run in the caller, in order, under the lock of their socket, `firewall`.
+/// Lock order: `firewall` before `state`.
 ///
 /// Must not: run `ip`, `nft` or `iptables`, touch the FORWARD policy or anybody else's table, or block a caller on RTNL.
 public final class Networks: Sendable {
   /// What the daemon's flags and configuration file say about networks.
   public struct Configuration: Sendable {
+    public static let defaultExecRoot = "/run/berth"
+
     public var dataRoot: String
     public var execRoot: String
-    /// `--bridge`: the name of the bridge that `bridge` stands for; made when missing.
-    public var bridgeName = "berth0"
+    /// `--bridge`: a bridge of that name, made when missing and never deleted. nil: `berth0`, or a name made from the exec root when that
+    /// isn't the default one, so that two daemons on a host keep apart.
+    public var bridgeName: String?
     /// `--bip`: address and prefix of the bridge, `172.17.0.1/16`; nil: chosen away from the host's routes.
     public var bridgeAddress: String?
     /// `--mtu`; nil: 1500.
@@ -49,60 +52,95 @@ public final class Networks: Sendable {
     public var dns: [String] = []
     public var dnsSearch: [String] = []
     public var dnsOptions: [String] = []
-    /// Sandboxes made ahead, of each kind (bridge, none).
+    /// Sandboxes made ahead on the bridge.
     public var poolSize = 4
 
-    public init(dataRoot: String, execRoot: String) {
+    public init(dataRoot: String, execRoot: String = Configuration.defaultExecRoot) {
       self.dataRoot = dataRoot
       self.execRoot = execRoot
     }
+
+    var effectiveMTU: UInt32 { UInt32(clamping: mtu ?? 1500) }
   }
 
-  public let configuration: Configuration
-  let logger: Logger
+  public var configuration: Configuration { core.configuration }
+  let core: Core
+  private let thread: Mutex<Thread?>
 
-  /// Reads or makes `networks.json`; the kernel is untouched until `reconcile`.
+  /// Reads or makes `networks.json` and starts the thread, in the caller's network namespace; nothing is configured until `reconcile`.
+  /// Whoever makes one closes it.
+  /// - Throws: 400 for configuration that can't be, else what the kernel refused.
   public init(configuration: Configuration, logger: Logger) throws {
-    self.configuration = configuration
-    self.logger = logger
+    if let name = configuration.bridgeName, !(1...Netlink.nameLimit).contains(name.utf8.count) || name.contains("/") {
+      throw EngineError.invalidParameter("invalid bridge name \"\(name)\"")
+    }
+    if let mtu = configuration.mtu, !(68...65535).contains(mtu) {
+      throw EngineError.invalidParameter("invalid MTU \(mtu)")
+    }
+    _ = try configuration.bridgeAddress.map { try SubnetChoice.parse($0) }
+    try Sys.mkdirAll(configuration.dataRoot, mode: 0o711)
+    let (identities, damaged) = try NetworkIdentities.load(Core.Names(configuration).identities)
+    if let damaged { logger.error("networks.json could not be read: kept as \(damaged), the networks have new ids") }
+    let core = try Core(configuration: configuration, logger: logger, identities: identities)
+    self.core = core
+    let thread = try Thread(name: "networks") {
+      do {
+        var plumber = try Plumber(core)
+        plumber.run()
+        core.refuse(EngineError.unavailable)
+      } catch {
+        core.logger.error("network thread: \(error)")
+        core.refuse(error)
+      }
+    }
+    self.thread = Mutex(consume thread)
   }
 
   /// Once at daemon start, before anything else: makes bridge, table and pool, adopts the sandboxes of live containers, sweeps the rest.
   public func reconcile(live: [Endpoint]) async throws {
-    throw EngineError.notImplemented("networks are not built yet")
+    try await core.onThread { plumber in try plumber.reconcile(live: live) }
+    core.signal()
   }
-
-  /// Gives a container its sandbox: a namespace from the pool, its address, its ports published.
-  /// - Throws: Docker's texts; 409 when a container to join doesn't run, 500 when a port is taken.
-  public func attach(_ request: AttachRequest) async throws -> Endpoint {
-    throw EngineError.notImplemented("networks are not built yet")
-  }
-
-  /// Takes ports down at once and the sandbox behind the caller's back. Unknown ids are no error.
-  public func release(containerID: String) {}
 
   /// The container has another name now: what inspect of its network shows.
-  public func rename(containerID: String, to name: String) {}
-
-  /// `bridge`, `host`, `none`.
-  public func list() -> [NetworkDetails] { [] }
-
-  /// By name, id or a prefix of the id that is unique. - Throws: 404 `network NAME not found`.
-  public func inspect(_ nameOrID: String) throws -> NetworkDetails {
-    throw EngineError.notFound("network \(nameOrID) not found")
+  public func rename(containerID: String, to name: String) {
+    core.state.withLock { $0.attachments[containerID]?.endpoint.containerName = name }
   }
-
-  /// Counters of a container's interfaces as the container sees them, by interface name; empty without a sandbox of its own.
-  public func statistics(containerID: String) throws -> [(interface: String, counters: InterfaceCounters)] { [] }
 
   /// What an administrator should know (`docker info`'s Warnings): forwarding denied by others, missing kernel features.
-  public var warnings: [String] { [] }
+  public var warnings: [String] { core.state.withLock { $0.warnings } }
 
   /// The contents of `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf` for a container. Not for `container:ID`: it shares the other's.
+  /// - Throws: 400 for an extra host or a DNS option that can't be.
   public func files(for request: NameFiles.Request, endpoint: Endpoint) throws -> NameFiles {
-    throw EngineError.notImplemented("networks are not built yet")
+    var host = (try? Sys.readFile("/etc/resolv.conf", limit: 1 << 20)) ?? []
+    // systemd-resolved's stub listens on the host's loopback only; what it asks is in the other file
+    if endpoint.mode != .host, ResolvConf(file: host).nameservers == ["127.0.0.53"],
+      let real = try? Sys.readFile("/run/systemd/resolve/resolv.conf", limit: 1 << 20)
+    {
+      host = real
+    }
+    let gateway = configuration.hostGateway ?? core.state.withLock { $0.subnet?.address.description } ?? "127.0.0.1"
+    return try NameFiles(
+      request, endpoint: endpoint,
+      defaults: NameFiles.Defaults(
+        dns: configuration.dns, dnsSearch: configuration.dnsSearch, dnsOptions: configuration.dnsOptions,
+        hostGateway: gateway,
+        hostResolvConf: host))
   }
 
-  /// Ends the thread, and drops the sandboxes of the pool; those of containers stay.
-  public func close() async {}
+  /// Ends the thread. The pool goes, and with no container attached the bridge and the table too; containers' sandboxes stay.
+  public func close() async { await end { $0.close() } }
+
+  /// Ends the thread as a crash would: everything stays as it is. For tests of what the next daemon finds.
+  func abandon() async { await end { $0.stop() } }
+
+  private func end(_ last: @escaping @Sendable (inout Plumber) -> Void) async {
+    try? await core.onThread { last(&$0) }
+    // the thread's last job is done: it ends without waiting for anything
+    thread.withLock { thread in
+      guard let running = thread.take() else { return }
+      running.join()
+    }
+  }
 }

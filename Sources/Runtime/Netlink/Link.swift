@@ -15,6 +15,9 @@ public struct Link: Sendable, Equatable {
   public let kind: String
   public let counters: LinkCounters
 
+  /// A notice of the bridge about its port (AF_BRIDGE), not of the link itself.
+  public let isBridgePortNotice: Bool
+
   public var isUp: Bool { flags & 1 != 0 }
 
   /// From RTM_NEWLINK and RTM_DELLINK; nil for other messages.
@@ -25,6 +28,7 @@ public struct Link: Sendable, Equatable {
       let flags = message.payload.integer(UInt32.self, at: 8),
       let name = attributes.string(Int(IFLA_IFNAME))
     else { throw .malformed("link") }
+    isBridgePortNotice = message.payload.first == UInt8(AF_BRIDGE)
     self.index = index
     self.flags = flags
     self.name = name
@@ -110,6 +114,17 @@ extension NetlinkBatch {
     let header = Self.ifinfo(index: index, flags: up == true ? bit : 0, change: up == nil ? 0 : bit)
     message(Int(RTM_NEWLINK), flags: 0, header: header, "set link", name.isEmpty ? "\(index)" : name) { batch in
       if let address { batch.attribute(Int(IFLA_ADDRESS), address.bytes) }
+    }
+  }
+
+  /// Lets a bridge send a frame back to the port it came from: a container that reaches itself by its published port, where
+  /// br_netfilter translates addresses within the bridge.
+  public mutating func setHairpin(_ index: Int32, name: String = "") {
+    var header = Self.ifinfo(index: index)
+    header.ifi_family = UInt8(AF_BRIDGE)
+    message(Int(RTM_SETLINK), flags: 0, header: header, "set hairpin mode of", name.isEmpty ? "\(index)" : name) {
+      batch in
+      batch.nested(Int(IFLA_PROTINFO), flagged: true) { $0.attribute(Int(IFLA_BRPORT_MODE), host: UInt8(1)) }
     }
   }
 

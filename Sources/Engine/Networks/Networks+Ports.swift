@@ -1,0 +1,149 @@
+import Errdefs
+import Kernel
+import Logging
+import Netlink
+import Synchronization
+
+/// What was published for one container, so far.
+struct Publication: Sendable {
+  var ports: [PublishedPort] = []
+  var mappings: [Firewall.Mapping] = []
+  var reservations: [PortReservation] = []
+}
+
+extension Networks {
+  /// Checks without taking anything, for `create`: addresses and ports that can't be. - Throws: 400, 501 for IPv6.
+  public func validate(_ bindings: [PortBinding]) throws {
+    for binding in bindings { _ = try PortDemand(binding, defaultAddress: configuration.defaultBinding) }
+  }
+
+  /// Takes a port of the host for each demand and leads it to the container. What was taken before a failure is in `publication`.
+  func publish(
+    _ demands: [PortDemand], to target: IPv4Address, endpoint: Endpoint, into publication: inout Publication
+  ) throws(EngineError) {
+    guard !demands.isEmpty else { return }
+    let owner =
+      "driver failed programming external connectivity on endpoint \(endpoint.containerName) (\(endpoint.endpointID))"
+    var chosen: [(order: Int, port: PublishedPort)] = []
+    for (order, demand) in demands.enumerated().sorted(by: {
+      ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset)
+    }) {
+      do throws(PortFailure) {
+        let (port, reservation) = try take(demand, target: target)
+        publication.mappings.append(
+          Firewall.Mapping(
+            transport: demand.port.transport, hostAddress: demand.address, hostPort: port, target: target,
+            targetPort: demand.port.number))
+        publication.reservations.append(reservation)
+        chosen.append(
+          (order, PublishedPort(port: demand.port, hostIP: demand.address.description, hostPort: port)))
+      } catch { throw .system("\(owner): \(error.message)") }
+    }
+    publication.ports = chosen.sorted { ($0.port.port, $0.order) < ($1.port.port, $1.order) }.map(\.port)
+    let mappings = publication.mappings
+    do throws(NetlinkError) {
+      // written down first: whoever makes the table anew meanwhile includes them
+      core.state.withLock { $0.mappings.formUnion(mappings) }
+      let available = try core.firewall.withLock { firewall throws(NetlinkError) in
+        try firewall?.add(mappings)
+        return firewall != nil
+      }
+      guard available else { throw NetlinkError("publish ports", "nftables", Errno(rawValue: 93)) }  // EPROTONOSUPPORT
+    } catch {
+      // the table is gone or was changed by others: make it anew, with these
+      do throws(NetlinkError) {
+        guard error.errno == .noSuchFile || error.errno == .fileExists || error.errno == .busy else { throw error }
+        core.logger.notice("nftables table \(core.names.table) was changed by others (\(error)): made anew")
+        try core.assertFirewall()
+      } catch { throw EngineError(.system, "\(owner): \(error)", cause: error) }
+    }
+  }
+
+  private struct PortFailure: Error {
+    let message: String
+  }
+
+  private func take(_ demand: PortDemand, target: IPv4Address) throws(PortFailure) -> (UInt16, PortReservation) {
+    let transport = demand.port.transport
+    func bindFailure(_ port: UInt16, _ error: SyscallError) -> PortFailure {
+      PortFailure(
+        message: "failed to bind host port for \(demand.address):\(port):\(target):\(demand.port): \(error.errno)")
+    }
+    switch demand.choice {
+    case .exactly(let port):
+      guard core.state.withLock({ $0.ports.take(port, transport, on: demand.address) }) else {
+        throw PortFailure(message: "Bind for \(demand.address):\(port) failed: port is already allocated")
+      }
+      do throws(SyscallError) { return (port, try PortReservation(transport, demand.address, port)) } catch {
+        core.state.withLock { $0.ports.give(back: port, transport, on: demand.address) }
+        throw bindFailure(port, error)
+      }
+    case .oneOf(let range):
+      return try takeAny(of: range, demand, name: "\(range.lowerBound)-\(range.upperBound)", bindFailure)
+    case .any: return try takeAny(of: Self.ephemeralPorts, demand, name: "0", bindFailure)
+    }
+  }
+
+  private func takeAny(
+    of range: ClosedRange<UInt16>, _ demand: PortDemand, name: String,
+    _ bindFailure: (UInt16, SyscallError) -> PortFailure
+  ) throws(PortFailure) -> (UInt16, PortReservation) {
+    let transport = demand.port.transport
+    var tried: Set<UInt16> = []
+    while true {
+      let excluded = tried
+      let next = core.state.withLock { $0.ports.takeAny(of: range, transport, on: demand.address, excluding: excluded) }
+      guard let port = next else {
+        throw PortFailure(message: "Bind for \(demand.address):\(name) failed: all ports are allocated")
+      }
+      do throws(SyscallError) { return (port, try PortReservation(transport, demand.address, port)) } catch {
+        core.state.withLock { $0.ports.give(back: port, transport, on: demand.address) }
+        // a process of the host has it: try the next
+        guard error.errno == .addressInUse else { throw bindFailure(port, error) }
+        tried.insert(port)
+      }
+    }
+  }
+
+  /// net.ipv4.ip_local_port_range, as Docker uses it.
+  private static var ephemeralPorts: ClosedRange<UInt16> {
+    let words = (try? Sysctl.read("net/ipv4/ip_local_port_range"))?.split(whereSeparator: \.isWhitespace).compactMap {
+      UInt16($0)
+    }
+    guard let words, words.count == 2, words[0] > 0, words[0] < words[1] else { return 49153...65535 }
+    return words[0]...words[1]
+  }
+
+  /// Takes published ports down: nothing new reaches the container by them.
+  func withdraw(_ mappings: [Firewall.Mapping]) {
+    guard !mappings.isEmpty else { return }
+    let established = core.state.withLock { state in
+      for mapping in mappings { state.ports.give(back: mapping.hostPort, mapping.transport, on: mapping.hostAddress) }
+      let established = mappings.filter { state.mappings.contains($0) }
+      state.mappings.subtract(mappings)
+      return established
+    }
+    guard !established.isEmpty else { return }
+    do throws(NetlinkError) {
+      try core.firewall.withLock { firewall throws(NetlinkError) in try firewall?.delete(established) }
+    } catch {
+      // one of them isn't there: others changed the table
+      do throws(NetlinkError) { try core.assertFirewall() } catch { core.logger.error("take ports down: \(error)") }
+    }
+  }
+
+  /// Takes ports down at once and the sandbox behind the caller's back. Unknown ids are no error.
+  public func release(containerID: String) {
+    let attachment = core.state.withLock { state -> State.Attachment? in
+      guard let attachment = state.attachments.removeValue(forKey: containerID) else { return nil }
+      if case .container(let owner) = attachment.endpoint.mode { state.attachments[owner]?.joiners.remove(containerID) }
+      return attachment
+    }
+    guard let attachment else { return }
+    withdraw(attachment.mappings)
+    guard let sandbox = attachment.sandbox else { return }
+    core.drop(
+      sandbox, deleteLink: !attachment.joiners.isEmpty,
+      forgetConnections: attachment.mappings.contains { $0.transport == .udp })
+  }
+}

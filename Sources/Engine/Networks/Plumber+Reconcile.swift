@@ -1,0 +1,253 @@
+import CLinux
+import Errdefs
+import Kernel
+import Logging
+import Netlink
+import Synchronization
+
+extension Plumber {
+  /// Bridge, table, what lives and what doesn't. In this order: the table stands before a container's port is held, and the sandboxes
+  /// of the living are known before anything is swept.
+  mutating func reconcile(live: [Endpoint]) throws {
+    try Sys.mkdirAll(core.names.netnsDirectory, mode: 0o711)
+    let bridge = try assertBridge(live: live)
+    core.state.withLock { state in
+      state.subnet = bridge.subnet
+      state.bridgeIndex = bridge.index
+      state.addresses = AddressPool(bridge.subnet)
+    }
+    // who joined another comes after all others
+    for endpoint in live where !endpoint.mode.isJoined { adopt(endpoint) }
+    for endpoint in live where endpoint.mode.isJoined { adopt(endpoint) }
+    do { try core.assertFirewall() } catch {
+      warn("nftables refused the rules (\(error)): no published ports, no masquerading")
+    }
+    try sweep(bridge: bridge.index)
+    try probe()
+    core.state.withLock { $0.phase = .running }
+  }
+
+  private func warn(_ text: String) {
+    core.logger.warning("\(text)")
+    core.state.withLock { $0.warnings.append(text) }
+  }
+
+  /// The bridge as it shall be: made when missing, addressed, up; the kernel's switches set.
+  private mutating func assertBridge(live: [Endpoint]) throws -> (index: Int32, subnet: IPv4Subnet) {
+    let name = core.names.bridge
+    let existing = try links.link(named: name)
+    if let existing, existing.kind != "bridge" {
+      throw EngineError.system(
+        "network interface \(name) exists and is no bridge but a \(existing.kind.isEmpty ? "device" : existing.kind)")
+    }
+    let own = try existing.map { link in try links.addresses().filter { $0.link == link.index }.map(\.subnet) } ?? []
+    let subnet = try chooseSubnet(bridge: existing?.index, own: own, live: live)
+
+    var batch = NetlinkBatch()
+    if existing == nil {
+      batch.addBridge(name, address: HardwareAddress(for: subnet.address), mtu: core.configuration.effectiveMTU)
+      try links.execute(batch)
+    }
+    guard let link = try links.link(named: name) else { throw NetlinkError("get link", name, .noSuchDevice) }
+    // before it's up: no router may advertise itself to the host from inside (CVE-2020-13401), and IPv6 isn't built yet
+    try Sysctl.write("net/ipv6/conf/\(name)/accept_ra", "0", optional: true)
+    if core.configuration.bridgeName == nil {
+      try Sysctl.write("net/ipv6/conf/\(name)/disable_ipv6", "1", optional: true)
+    }
+    batch = NetlinkBatch()
+    if !own.contains(subnet) { batch.addAddress(subnet, link: link.index) }
+    if !link.isUp { batch.setLink(link.index, up: true, name: name) }
+    try links.execute(batch)
+
+    // the host's own 127.0.0.1 reaches published ports; the table's chain `raw` keeps containers from using it the other way
+    for (parameter, value) in [("net/ipv4/ip_forward", "1"), ("net/ipv4/conf/\(name)/route_localnet", "1")] {
+      do {
+        if try Sysctl.read(parameter) != value { try Sysctl.write(parameter, value) }
+      } catch {
+        warn("\(error): containers may not reach other networks, nor the host its published ports by 127.0.0.1")
+      }
+    }
+    return (link.index, subnet)
+  }
+
+  private mutating func chooseSubnet(bridge: Int32?, own: [IPv4Subnet], live: [Endpoint]) throws -> IPv4Subnet {
+    let previous = core.state.withLock { $0.identities.subnet }
+    let wanted = try core.configuration.bridgeAddress.map { try SubnetChoice.parse($0) }
+    let inUse = live.compactMap { endpoint in
+      IPv4Address(endpoint.gateway).flatMap { IPv4Subnet($0, prefix: endpoint.prefixLength) }
+    }.first
+    let subnet: IPv4Subnet
+    if let inUse {
+      // the addresses of running containers stay
+      if let wanted, wanted != inUse {
+        warn("the bridge keeps \(inUse) instead of \(wanted) while containers run on it")
+      }
+      subnet = inUse
+    } else if let wanted {
+      subnet = wanted
+    } else if core.configuration.bridgeName != nil, let first = own.first {
+      // a bridge of the administrator's
+      subnet = first
+    } else {
+      var occupied = try links.routes().filter { $0.table != 255 && $0.destination.prefix > 0 && $0.link != bridge }
+        .map(\.destination)
+      occupied += try links.addresses().filter { $0.link != bridge }.map(\.subnet)
+      occupied += ResolvConf(file: (try? Sys.readFile("/etc/resolv.conf", limit: 1 << 20)) ?? []).nameservers
+        .compactMap { IPv4Address($0).flatMap { IPv4Subnet($0, prefix: 32) } }
+      subnet = try SubnetChoice.choose(previous: own.first ?? previous, occupied: occupied)
+    }
+    if subnet != previous {
+      var identities = core.state.withLock { $0.identities }
+      identities.subnet = subnet
+      try identities.save(core.names.identities)
+      let saved = identities
+      core.state.withLock { $0.identities = saved }
+    }
+    return subnet
+  }
+
+  /// A container that runs: its address and ports are taken, its namespace stays.
+  private func adopt(_ endpoint: Endpoint) {
+    var attachment = State.Attachment(endpoint: endpoint)
+    if case .container(let other) = endpoint.mode {
+      core.state.withLock { state in
+        state.attachments[endpoint.containerID] = attachment
+        state.attachments[other]?.joiners.insert(endpoint.containerID)
+      }
+      return
+    }
+    let address = IPv4Address(endpoint.ipAddress)
+    if let path = endpoint.namespacePath {
+      attachment.sandbox = Sandbox(kind: address == nil ? .none : .bridge, path: path, plug: nil)
+    }
+    if let address {
+      attachment.mappings = endpoint.ports.compactMap { Firewall.Mapping($0, target: address) }
+      for mapping in attachment.mappings {
+        do throws(SyscallError) {
+          attachment.reservations.append(
+            try PortReservation(mapping.transport, mapping.hostAddress, mapping.hostPort))
+        } catch {
+          core.logger.warning(
+            "port \(mapping.hostAddress):\(mapping.hostPort) of running container \(endpoint.containerID) was taken meanwhile: \(error)"
+          )
+        }
+      }
+    }
+    let adopted = attachment
+    core.state.withLock { state in
+      if let address {
+        if state.addresses?.reserve(address) == false {
+          core.logger.error("address \(address) of running container \(endpoint.containerID) is another's too")
+        }
+        for mapping in adopted.mappings {
+          if !state.ports.take(mapping.hostPort, mapping.transport, on: mapping.hostAddress) {
+            core.logger.error("port \(mapping.hostPort) of running container \(endpoint.containerID) is another's too")
+          }
+          state.mappings.insert(mapping)
+        }
+      }
+      state.attachments[endpoint.containerID] = adopted
+    }
+  }
+
+  /// Drops the namespaces that nobody lives in. Their veths go on their own; what is left after two seconds is held by a stray
+  /// process and is deleted.
+  private mutating func sweep(bridge: Int32) throws {
+    let (paths, interfaces) = core.state.withLock { state in
+      (
+        Set(state.attachments.values.compactMap { $0.sandbox?.path }),
+        Set(state.attachments.values.compactMap { $0.endpoint.hostInterface })
+      )
+    }
+    let directory = try Sys.open(core.names.netnsDirectory, O_RDONLY | O_DIRECTORY)
+    for entry in try Sys.entries(directory.raw) {
+      // slots go up, so that no name is given twice
+      if let slot = UInt64(entry.name, radix: 36), slot < 36 * 36 * 36 * 36 * 36 * 36 {
+        nextSlot = max(nextSlot, slot + 1)
+      }
+      let path = "\(core.names.netnsDirectory)/\(entry.name)"
+      if !paths.contains(path) { unbind(path) }
+    }
+    for link in try links.links() where link.kind == "veth" && link.name.hasPrefix(core.names.vethPrefix) {
+      if let slot = UInt64(link.name.dropFirst(core.names.vethPrefix.count), radix: 36) {
+        nextSlot = max(nextSlot, slot &+ 1)
+      }
+      guard interfaces.contains(link.name) else {
+        stale.insert(link.index)
+        continue
+      }
+      core.state.withLock { state in
+        for (id, attachment) in state.attachments where attachment.endpoint.hostInterface == link.name {
+          guard let sandbox = attachment.sandbox, let address = IPv4Address(attachment.endpoint.ipAddress),
+            let hardware = HardwareAddress(attachment.endpoint.macAddress)
+          else { continue }
+          state.attachments[id]?.sandbox = Sandbox(
+            kind: .bridge, path: sandbox.path,
+            plug: .init(hostInterface: link.name, hostIndex: link.index, address: address, hardwareAddress: hardware))
+        }
+      }
+    }
+    if !stale.isEmpty { staleDeadline = Sys.monotonicNanoseconds() &+ 2_000_000_000 }
+  }
+
+  /// Deletes what the kernel hasn't taken away: someone holds its namespace.
+  mutating func deleteStale() {
+    delete(Array(stale))
+    stale = []
+  }
+
+  /// What others configured that breaks containers' networks.
+  private mutating func probe() throws {
+    let policies = try core.firewall.withLock { firewall throws(NetlinkError) in
+      try firewall?.droppingForwardPolicies() ?? []
+    }
+    for chain in policies {
+      warn(
+        "nftables chain \(chain) drops forwarded packets by its policy: containers reach other hosts, and others their published "
+          + "ports, only as far as its rules accept interface \(core.names.bridge)")
+    }
+  }
+
+  /// Connections of UDP to a container that is gone: their next packet shall find who has the port now.
+  mutating func forgetConnections(to address: IPv4Address) throws {
+    var socket = try NetlinkSocket(.netfilter)
+    for connection in try socket.connections() where connection.replySource == address && connection.transport == 17 {
+      try socket.forget(connection)
+    }
+  }
+
+  /// At the daemon's end: the pool goes, and when nobody is attached, bridge and table too.
+  mutating func close() {
+    let (sandboxes, drops, empty) = core.state.withLock { state in
+      state.phase = .closed
+      let sandboxes = state.ready.values.flatMap { $0 }
+      state.ready = [:]
+      let drops = state.drops
+      state.drops = []
+      return (sandboxes, drops, state.attachments.isEmpty)
+    }
+    for drop in drops { release(drop) }
+    for sandbox in sandboxes { unbind(sandbox.path) }
+    if empty {
+      do {
+        try core.firewall.withLock { firewall throws(NetlinkError) in try firewall?.remove() }
+        if core.configuration.bridgeName == nil, let link = try links.link(named: core.names.bridge) {
+          var batch = NetlinkBatch()
+          batch.deleteLink(link.index, name: link.name)
+          try links.execute(batch)
+        }
+      } catch { core.logger.error("take the bridge down: \(error)") }
+    }
+    stop()
+  }
+}
+
+extension Firewall.Mapping {
+  /// nil for an address that isn't IPv4.
+  init?(_ published: PublishedPort, target: IPv4Address) {
+    guard let address = IPv4Address(published.hostIP) else { return nil }
+    self.init(
+      transport: published.port.transport, hostAddress: address, hostPort: published.hostPort, target: target,
+      targetPort: published.port.number)
+  }
+}

@@ -1,0 +1,101 @@
+import Errdefs
+import Netlink
+
+/// Which port of the host belongs to which container, and the choice of free ones. What else on the host listens is found out by
+/// binding (`PortReservation`).
+struct PortTable: Sendable {
+  private struct Key: Hashable {
+    let transport: ContainerPort.Transport
+    let port: UInt16
+  }
+
+  /// Addresses on which a port is taken; 0.0.0.0 conflicts with all.
+  private var taken: [Key: Set<UInt32>] = [:]
+  /// Where the search for any free port goes on, as Docker's does.
+  private var cursor: UInt16 = 0
+
+  func isFree(_ port: UInt16, _ transport: ContainerPort.Transport, on address: IPv4Address) -> Bool {
+    guard let addresses = taken[Key(transport: transport, port: port)] else { return true }
+    return !(address.isUnspecified || addresses.contains(0) || addresses.contains(address.bits))
+  }
+
+  /// false when it's taken.
+  mutating func take(_ port: UInt16, _ transport: ContainerPort.Transport, on address: IPv4Address) -> Bool {
+    guard isFree(port, transport, on: address) else { return false }
+    taken[Key(transport: transport, port: port), default: []].insert(address.bits)
+    return true
+  }
+
+  mutating func give(back port: UInt16, _ transport: ContainerPort.Transport, on address: IPv4Address) {
+    let key = Key(transport: transport, port: port)
+    taken[key]?.remove(address.bits)
+    if taken[key]?.isEmpty == true { taken[key] = nil }
+  }
+
+  /// The next port of the range after the last choice that is free here; nil when all are taken.
+  mutating func takeAny(
+    of range: ClosedRange<UInt16>, _ transport: ContainerPort.Transport, on address: IPv4Address,
+    excluding tried: Set<UInt16>
+  ) -> UInt16? {
+    var candidate = range.contains(cursor) ? cursor : range.upperBound
+    for _ in range {
+      candidate = candidate >= range.upperBound ? range.lowerBound : candidate + 1
+      if !tried.contains(candidate), take(candidate, transport, on: address) {
+        cursor = candidate
+        return candidate
+      }
+    }
+    return nil
+  }
+}
+
+/// Where a container's port shall be published, read from the user's text.
+struct PortDemand: Sendable, Equatable {
+  enum Choice: Sendable, Equatable {
+    case exactly(UInt16)
+    case oneOf(ClosedRange<UInt16>)
+    case any
+  }
+  let port: ContainerPort
+  let address: IPv4Address
+  let choice: Choice
+
+  /// - Throws: 400 for what is no address or no port, 501 for IPv6.
+  init(_ binding: PortBinding, defaultAddress: String) throws(EngineError) {
+    port = binding.port
+    let text = binding.hostIP.isEmpty ? defaultAddress : binding.hostIP
+    guard let address = IPv4Address(text) else {
+      guard text.contains(":") else { throw .invalidParameter("invalid IP address in port mapping: \(text)") }
+      throw .notImplemented("publishing ports on an IPv6 address is not built yet: [\(text)]:\(binding.hostPort)")
+    }
+    self.address = address
+    func number(_ text: Substring) throws(EngineError) -> UInt16 {
+      guard let value = UInt16(text), text.utf8.allSatisfy({ (48...57).contains($0) }) else {
+        throw .invalidParameter("invalid port specification: \"\(binding.hostPort)\"")
+      }
+      return value
+    }
+    let parts = binding.hostPort.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+    switch parts.count {
+    case 2:
+      let first = try number(parts[0])
+      let last = try number(parts[1])
+      guard first > 0, first <= last else {
+        throw .invalidParameter("invalid port specification: \"\(binding.hostPort)\"")
+      }
+      choice = first == last ? .exactly(first) : .oneOf(first...last)
+    default:
+      let value = binding.hostPort.isEmpty ? 0 : try number(Substring(binding.hostPort))
+      choice = value == 0 ? .any : .exactly(value)
+    }
+  }
+
+  /// Exact ports are taken before ranges, ranges before any: none takes what another insists on.
+  var rank: Int {
+    switch choice {
+    case .exactly: 0
+    case .oneOf: 1
+    case .any: 2
+    }
+  }
+}
