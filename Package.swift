@@ -128,6 +128,12 @@ let package = Package(
     tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
     tests("EventsTests", ["Events", "OCI"]),
     tests("ContainersTests", ["Containers", "Cgroups", "OCI", "Errdefs", "Kernel", "CLinux"]),
+    tests(
+      "EngineTests",
+      [
+        "Engine", "Containers", "Images", "Networks", "Events", "Archive", "Cgroups", "Netlink", "OCI", "Errdefs", "Kernel", "CLinux",
+        "berth-shim", crypto, logging,
+      ]),
     tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging]),
     tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"]),
     tests("ContentStoreTests", ["ContentStore", "Errdefs", "Kernel", "OCI", "CLinux"]),

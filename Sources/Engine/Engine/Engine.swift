@@ -11,6 +11,7 @@ import Metadata
 public import Networks
 import OCI
 import Snapshots
+import Synchronization
 
 /// The wiring of the nouns: opens what is on disk, makes each noun with what it needs, and brings them up in the order in which they need
 /// one another.
@@ -38,7 +39,8 @@ public final class Engine: Sendable {
 
   private let metadata: Metadata
   private let logger: Logger
-  private let lock: SharedDescriptor
+  /// Until `stop`.
+  private let lock: Mutex<SharedDescriptor?>
 
   private init(
     containers: Containers, images: Images, networks: Networks, events: Events, id: String, host: HostFacts,
@@ -53,7 +55,7 @@ public final class Engine: Sendable {
     self.storageDriver = storageDriver
     self.metadata = metadata
     self.logger = logger
-    self.lock = lock
+    self.lock = Mutex(lock)
   }
 
   /// Brings everything up; containers that ran go on. Throws when another daemon has the data root, or when something on disk can't be
@@ -87,9 +89,10 @@ public final class Engine: Sendable {
 
   /// Lets go of everything; containers run on, and their shims with them.
   public func stop() async {
-    containers.shutDown()
+    await containers.shutDown()
     await networks.close()
     do { try metadata.close() } catch { logger.error("close the database: \(error)") }
+    lock.withLock { $0 = nil }
   }
 
   private static func lock(_ dataRoot: String) throws -> SharedDescriptor {

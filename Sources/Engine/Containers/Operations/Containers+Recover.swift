@@ -44,7 +44,7 @@ extension Containers {
     try await networks.reconcile(live: found.compactMap { $0.0.snapshot.network })
     for (container, shim, state) in found { await adopt(container, shim, state) }
     for (container, record) in ended { await settle(container, after: record) }
-    sweep()
+    await sweep(keeping: Set(records.map(\.id)))
     await resume()
   }
 
@@ -129,36 +129,36 @@ extension Containers {
       ])
   }
 
-  /// What has no row: directories, run directories with their shims, control groups.
-  private func sweep() {
-    let known = table.withLock { Set($0.byID.keys) }
+  /// What nothing that runs owns: directories without a row, run directories and control groups of what has ended, and shims of
+  /// containers that nobody knows. Done before anything is started again, so that it can't take what a new run has made.
+  private func sweep(keeping known: Set<String>) async {
     let alive = Set(all().filter { $0.live.withLock { $0.shim != nil } }.map(\.id))
-    for (root, keep) in [(configuration.dataRoot, known), (configuration.execRoot, alive)] {
-      let directory = root + "/containers"
-      for entry in (try? Sys.entries(of: directory)) ?? [] where !keep.contains(entry.name) {
-        // Rows that couldn't be read keep what they have.
-        if root == configuration.dataRoot, !Self.isID(entry.name) { continue }
-        let path = directory + "/" + entry.name
-        Task { [self] in
-          if let shim = try? shims.adopt(runDirectory: path) {
-            logger.warning("the shim of unknown container \(entry.name) is ended")
-            try? await shim.signal(Signal.kill)
-            shim.abandon()
-            _ = await shim.closed(within: .seconds(10))
-          }
-          behind("sweep \(path)") { try Self.removeIfThere(path) }
+    for entry in (try? Sys.entries(of: configuration.execRoot + "/containers")) ?? [] where !alive.contains(entry.name)
+    {
+      let path = configuration.execRoot + "/containers/" + entry.name
+      if let shim = try? shims.adopt(runDirectory: path) {
+        logger.warning("the shim of container \(entry.name), which has no record, is ended")
+        do { try await shim.signal(Signal.kill) } catch { logger.debug("signal the shim of \(entry.name): \(error)") }
+        shim.abandon()
+        _ = await shim.closed(within: .seconds(10))
+      }
+      do { try await blocking { try Self.removeIfThere(path) } } catch { logger.warning("sweep \(path): \(error)") }
+    }
+    do {
+      try await blocking { [configuration, logger, host] in
+        let parent = try Cgroup(path: configuration.cgroupParent, layout: host.layout)
+        for name in try parent.children() where !alive.contains(name) && Self.isID(name) {
+          let group = try Cgroup(path: configuration.cgroupParent + "/" + name, layout: host.layout)
+          logger.info("control group \(group.path) of no running container is removed")
+          try group.killAll()
+          try group.remove()
         }
       }
-    }
-    let layout = host.layout
-    behind("sweep control groups") { [configuration, logger] in
-      let parent = try Cgroup(path: configuration.cgroupParent, layout: layout)
-      for name in try parent.children() where !alive.contains(name) && Self.isID(name) {
-        let group = try Cgroup(path: configuration.cgroupParent + "/" + name, layout: layout)
-        logger.info("control group \(group.path) of no running container is removed")
-        try group.killAll()
-        try group.remove()
-      }
+    } catch { logger.warning("sweep control groups: \(error)") }
+    for entry in (try? Sys.entries(of: configuration.dataRoot + "/containers")) ?? []
+    where !known.contains(entry.name) && Self.isID(entry.name) {
+      let path = configuration.dataRoot + "/containers/" + entry.name
+      behind("sweep \(path)") { try Self.removeIfThere(path) }
     }
   }
 

@@ -3,6 +3,7 @@ import CLinux
 import Errdefs
 import Kernel
 import Logging
+import Metadata
 import Synchronization
 
 extension Containers {
@@ -117,8 +118,27 @@ extension Containers {
     }
   }
 
-  /// The daemon goes down: nothing is restarted any more; containers go on.
-  public func shutDown() { stopping.store(true, ordering: .relaxed) }
+  /// The daemon goes down: nothing is restarted any more, and the shims are let go of. Containers run on; an operation that is
+  /// under way fails, and the next daemon finds what it left.
+  public func shutDown() async {
+    stopping.store(true, ordering: .relaxed)
+    for container in all() {
+      let shims = container.live.withLock { live in
+        // What the shim still tells is for the next daemon.
+        live.launch &+= 1
+        live.restartDelay?.cancel()
+        live.health?.cancel()
+        defer {
+          live.shim = nil
+          live.last = nil
+        }
+        return [live.shim, live.last].compactMap { $0 }
+      }
+      for shim in shims { shim.close() }
+    }
+    // What was written last is in the database before it is closed.
+    do { try await metadata.write { _ in } } catch { logger.error("finish the database: \(error)") }
+  }
 }
 
 private struct DeadlinePassed: Error {}
