@@ -115,7 +115,9 @@ let package = Package(
     .executableTarget(
       name: "launch-probe", dependencies: ["ContainerRuntime", "Cgroups", "OCI", "Kernel", "CLinux"], path: "Tests/LaunchProbe",
       swiftSettings: common, linkerSettings: fullyStatic),
-    tests("ContainerRuntimeTests", ["ContainerRuntime", "OCI", "Kernel", "CLinux", "Cgroups", "launch-probe"]),
+    tests(
+      "ContainerRuntimeTests",
+      ["ContainerRuntime", "Seccomp", "OCI", "Kernel", "CLinux", "Cgroups", "launch-probe"]),
     tests("RootfsTests", ["Rootfs", "OCI", "Kernel", "CLinux"]),
     tests("CgroupsTests", ["Cgroups", "Kernel", "OCI", "CLinux"]),
     tests("SeccompTests", ["Seccomp", "Kernel", "OCI", "CLinux"]),

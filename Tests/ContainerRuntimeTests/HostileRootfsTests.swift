@@ -143,27 +143,35 @@ struct HostileRootfsTests {
     #expect(outcome.failure?.step == "console" && !outcome.groupRemains, "\(outcome)")
   }
 
-  /// CVE-2024-21626: a working directory that is a descriptor of the engine's.
+  /// CVE-2024-21626: a working directory that is a descriptor of the engine's. One that lies in the container is as good as its path.
   @Test func theWorkingDirectoryIsADescriptor() throws {
-    for number in 3...12 {
-      let outcome = try sandbox.sh("ls") { $0.spec.process?.cwd = "/proc/self/fd/\(number)" }
-      #expect(outcome.failure != nil && !outcome.output.contains("secret"), "\(number): \(outcome)")
-      let byImage = try sandbox.sh("ls") { plan in
+    // Inherited by the runtime, as a careless daemon would leave it.
+    let leak = try Sys.open(host, O_PATH | O_DIRECTORY)
+    _ = try Sys.fcntl(leak.raw, F_SETFD, 0)
+    try sandbox.write("", to: "/inside")
+    for number in [leak.raw] + Array(3...16) {
+      let outcome = try sandbox.sh("pwd; ls") { $0.spec.process?.cwd = "/proc/self/fd/\(number)" }
+      #expect(outcome.failure != nil || outcome.output.contains("inside\n"), "\(number): \(outcome)")
+      let byImage = try sandbox.sh("pwd; ls") { plan in
         try? Sys.unlink(sandbox.rootfs + "/work")
         try? Sys.symlink("/proc/self/fd/\(number)", sandbox.rootfs + "/work")
         plan.spec.process?.cwd = "/work"
       }
-      #expect(byImage.failure != nil, "\(number): \(byImage)")
+      #expect(byImage.failure != nil || byImage.output.contains("inside\n"), "\(number): \(byImage)")
     }
   }
 
   @Test func execIntoADescriptorIsRefusedToo() throws {
+    let leak = try Sys.open(host, O_PATH | O_DIRECTORY)
+    _ = try Sys.fcntl(leak.raw, F_SETFD, 0)
+    let numbers = [leak.raw] + Array(3...16)
     let outcome = try sandbox.run(
       sandbox.plan(["sleep", "100"]),
-      execs: (3...9).map { number in
-        sandbox.exec(["ls"]) { $0.process.cwd = "/proc/self/fd/\(number)" }
+      execs: numbers.map { number in
+        sandbox.exec(["sh", "-c", "test -e secret && echo out"]) { $0.process.cwd = "/proc/self/fd/\(number)" }
       }, options: ["--kill"])
-    for exec in outcome.execs { #expect(exec.failure != nil) }
+    #expect(outcome.execs.count == numbers.count && !outcome.output.contains("out"), "\(outcome)")
+    #expect(outcome.execs[0].failure != nil, "\(outcome)")
   }
 
   /// CVE-2019-5736: what runs as init can't be opened for writing, or at all, from inside.

@@ -176,8 +176,17 @@ enum Probe {
     var argv: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
     defer { for argument in argv { free(argument) } }
     argv.append(nil)
+    // Where the libraries are, in the virtual machine.
+    var environment: [UnsafeMutablePointer<CChar>?] = []
+    if let libraries = getenv("LD_LIBRARY_PATH") {
+      environment.append(strdup("LD_LIBRARY_PATH=" + String(cString: libraries)))
+    }
+    defer { for variable in environment { free(variable) } }
+    environment.append(nil)
     var pid: pid_t = 0
-    guard posix_spawn(&pid, path, &actions, nil, argv, nil) == 0 else { throw Failure(message: "spawn \(path)") }
+    guard posix_spawn(&pid, path, &actions, nil, argv, environment) == 0 else {
+      throw Failure(message: "spawn \(path)")
+    }
     let pidfd = try Sys.pidfdOpen(pid)
     guard try Sys.poll(pidfd.raw, Int16(POLLIN), timeout: 60_000) != 0 else {
       try Sys.sendSignal(pidfd: pidfd.raw, SIGKILL)

@@ -28,7 +28,7 @@ extension ContainerRuntime {
     do throws(CgroupError) {
       let layout = try plan.layout()
       cgroup = try Cgroup(path: linux.cgroupsPath ?? "/berth/\(plan.id)", layout: layout)
-      warnings = try cgroup.create(linux.resources ?? RuntimeSpec.Resources())
+      warnings = plan.cgroupMade ? [] : try cgroup.create(linux.resources ?? RuntimeSpec.Resources())
     } catch { throw LaunchFailure(error) }
     do throws(LaunchFailure) {
       return try launch(plan, request, namespaces, cgroup, stdio, warnings)

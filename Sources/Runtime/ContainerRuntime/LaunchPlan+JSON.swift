@@ -17,7 +17,8 @@ extension LaunchPlan {
       log: try fields.object("log") { fields throws(JSONError) in try Log(fields) },
       exitRecord: try fields.required("exitRecord", try fields.string("exitRecord")),
       durableExit: try fields.bool("durableExit") ?? true,
-      cgroupLayout: try fields.object("cgroupLayout") { fields throws(JSONError) in try CgroupLayout(fields) })
+      cgroupLayout: try fields.object("cgroupLayout") { fields throws(JSONError) in try CgroupLayout(fields) },
+      cgroupMade: try fields.bool("cgroupMade") ?? false)
   }
 
   public func encoded() -> [UInt8] { json.encoded() }
@@ -35,6 +36,7 @@ extension LaunchPlan {
     builder.set("exitRecord", exitRecord)
     builder.set("durableExit", durableExit)
     builder.set("cgroupLayout", cgroupLayout?.json)
+    builder.set("cgroupMade", cgroupMade)
     builder.set("spec", spec.json)
     return builder.json
   }

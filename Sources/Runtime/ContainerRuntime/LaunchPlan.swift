@@ -23,6 +23,9 @@ public struct LaunchPlan: Sendable, Equatable {
   public var log: Log?
   /// The host's cgroup hierarchies, so that the shim needn't look for them; nil: it does.
   public var cgroupLayout: CgroupLayout?
+  /// The group at `linux.cgroupsPath` has been made with its limits (from `CgroupPool`, say): it is joined as it is.
+  /// Whoever made it, the end of the container removes it.
+  public var cgroupMade: Bool
   /// Where the exit record goes: `<data-root>/containers/<id>/exit.json`.
   public var exitRecord: String
   /// fdatasync the exit record (after the daemon has been told); false for `--rm`.
@@ -65,7 +68,7 @@ public struct LaunchPlan: Sendable, Equatable {
   public init(
     id: String, spec: RuntimeSpec, rootfs: Rootfs, user: String? = nil, additionalGroups: [String] = [],
     seccompFilter: String? = nil, initProcess: Bool = false, stdio: Stdio, log: Log? = nil, exitRecord: String,
-    durableExit: Bool = true, cgroupLayout: CgroupLayout? = nil
+    durableExit: Bool = true, cgroupLayout: CgroupLayout? = nil, cgroupMade: Bool = false
   ) {
     self.id = id
     self.spec = spec
@@ -79,6 +82,7 @@ public struct LaunchPlan: Sendable, Equatable {
     self.exitRecord = exitRecord
     self.durableExit = durableExit
     self.cgroupLayout = cgroupLayout
+    self.cgroupMade = cgroupMade
   }
 }
 
