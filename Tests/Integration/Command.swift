@@ -68,6 +68,9 @@ final class RunningCommand: Sendable {
     _ = try? Sys.wait(pidfd: pidfd.raw)
   }
 
+  /// Readable once the program has ended.
+  var endDescriptor: Int32 { pidfd.raw }
+
   func signal(_ signal: Int32) throws { try Sys.sendSignal(pidfd: pidfd.raw, signal) }
 
   /// What it has written to standard output so far.

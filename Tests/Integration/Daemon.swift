@@ -40,27 +40,32 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     var description: String { "BERTH_BIN is not set: run the tests by make test, which builds the programs first" }
   }
 
-  /// Starts the program and waits until it says on `--ready-fd` that it listens.
+  /// Starts the program and waits until it says by sd_notify(3) that it listens.
   func start() throws {
-    let ready = try Sys.pipe()
+    let notices = "\(folder)/notify.sock"
+    _ = CLinux.unlink(notices)
+    let reader = try Sys.socket(AF_UNIX, Sys.sockDatagram)
+    try Sys.bind(reader.raw, path: notices)
     let logFile = try Sys.open("\(folder)/berthd.log", O_WRONLY | O_CREAT | O_APPEND)
     let null = try Sys.open("/dev/null")
     let pid = try spawn(
       "\(Self.bin)/berthd",
       [
         "berthd", "--data-root", "\(folder)/data", "--exec-root", "\(folder)/run", "-H", host, "--pidfile",
-        "\(folder)/run/berthd.pid", "--ready-fd", "3",
+        "\(folder)/run/berthd.pid",
       ] + flags,
-      environment: [:], descriptors: [null.raw, logFile.raw, logFile.raw, ready.write], newSession: true)
-    _ = CLinux.close(ready.write)
-    let reader = Descriptor(owning: ready.read)
-    process = RunningCommand(
+      environment: ["NOTIFY_SOCKET": notices], descriptors: [null.raw, logFile.raw, logFile.raw], newSession: true)
+    let running = RunningCommand(
       pid: pid, pidfd: try Sys.pidfdOpen(pid), out: SharedDescriptor(try Sys.memfd("unused")),
       err: SharedDescriptor(try Sys.memfd("unused")))
-    var poll = pollfd(fd: reader.raw, events: Int16(POLLIN), revents: 0)
-    _ = try Sys.retrying("poll") { CLinux.poll(&poll, 1, 20_000) }
+    process = running
+    var polls = [
+      pollfd(fd: reader.raw, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: running.endDescriptor, events: Int16(POLLIN), revents: 0),
+    ]
+    _ = try Sys.retrying("poll") { CLinux.poll(&polls, 2, 20_000) }
     let log = try self.log()
-    try #require(poll.revents & Int16(POLLIN) != 0, "berthd did not come up:\n\(log)")
+    try #require(polls[0].revents & Int16(POLLIN) != 0, "berthd did not come up:\n\(log)")
   }
 
   /// The plug of the daemon alone: containers go on.

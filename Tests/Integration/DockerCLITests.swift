@@ -35,19 +35,19 @@ struct DockerCLITests {
       #expect(try docker(daemon, "run", "--rm", "busybox", "echo", "hello").out == "hello\n")
       #expect(try docker(daemon, "run", "--rm", "-i", "busybox", "cat", input: "x").out == "x")
       _ = try docker(
-        daemon, "run", "-d", "--name", "d", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done; sleep 1000")
-      #expect(try docker(daemon, "ps").lines.last?.hasSuffix("   d") == true)
-      #expect(try docker(daemon, "logs", "--tail", "2", "d").out == "2\n3\n")
+        daemon, "run", "-d", "--name", "det", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done; sleep 1000")
+      #expect(try docker(daemon, "ps").lines.last?.hasSuffix("   det") == true)
+      #expect(try docker(daemon, "logs", "--tail", "2", "det").out == "2\n3\n")
       #expect(try docker(daemon, "exec", "-i", "d", "cat", input: "through exec").out == "through exec")
-      #expect(try docker(daemon, "top", "d").out.contains("sleep 1000"))
-      let stats = try docker(daemon, "stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "d").line
-      #expect(stats == "d 2" || stats == "d 1")
+      #expect(try docker(daemon, "top", "det").out.contains("sleep 1000"))
+      let stats = try docker(daemon, "stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "det").line
+      #expect(stats == "det 2" || stats == "det 1")
       #expect(
-        try docker(daemon, "inspect", "-f", "{{.State.Running}} {{.HostConfig.NetworkMode}}", "d").line.hasPrefix(
+        try docker(daemon, "inspect", "-f", "{{.State.Running}} {{.HostConfig.NetworkMode}}", "det").line.hasPrefix(
           "true "))
-      _ = try docker(daemon, "stop", "-t", "0", "d")
-      #expect(try docker(daemon, "wait", "d").line == "137")
-      _ = try docker(daemon, "rm", "-f", "d")
+      _ = try docker(daemon, "stop", "-t", "0", "det")
+      #expect(try docker(daemon, "wait", "det").line == "137")
+      _ = try docker(daemon, "rm", "-f", "det")
       #expect(try docker(daemon, "ps", "-aq").out.isEmpty)
       let failing = try #require(daemon.docker).run(["run", "--rm", "busybox", "no-such"])
       #expect(failing.status == 127)
@@ -61,9 +61,9 @@ struct DockerCLITests {
   func followedLogs() throws {
     try Daemon.with { daemon in
       _ = try docker(
-        daemon, "run", "-d", "--name", "f", "busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo $i; usleep 100000; done"
+        daemon, "run", "-d", "--name", "fol", "busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo $i; usleep 100000; done"
       )
-      #expect(try docker(daemon, "logs", "-f", "f").out == "1\n2\n3\n4\n5\n")
+      #expect(try docker(daemon, "logs", "-f", "fol").out == "1\n2\n3\n4\n5\n")
     }
   }
 
@@ -71,20 +71,20 @@ struct DockerCLITests {
   func terminal() throws {
     try Daemon.with { daemon in
       let docker = try #require(daemon.docker)
-      let shell = try TerminalSession(docker, ["run", "-it", "--name", "t", "busybox", "sh"], rows: 30, columns: 100)
+      let shell = try TerminalSession(docker, ["run", "-it", "--name", "term", "busybox", "sh"], rows: 30, columns: 100)
       try shell.type("stty size; tty; echo done-$((40+2))\n")
       #expect(try shell.expect("done-42"), "\(shell.screen)")
       #expect(shell.screen.contains("30 100"), "\(shell.screen)")
       #expect(shell.screen.contains("/dev/pts/0"), "\(shell.screen)")
-      let other = try TerminalSession(docker, ["exec", "-it", "t", "sh"])
+      let other = try TerminalSession(docker, ["exec", "-it", "term", "sh"])
       try other.type("echo in-$((1+1))-exec; exit 5\n")
       #expect(try other.expect("in-2-exec"))
       #expect(try other.end() == 5)
       shell.clear()
       try shell.type("\u{10}\u{11}")
       #expect(try shell.end() == 0, "detached by ctrl-p ctrl-q: \(shell.screen)")
-      #expect(try self.docker(daemon, "inspect", "-f", "{{.State.Running}}", "t").line == "true")
-      let again = try TerminalSession(docker, ["attach", "t"])
+      #expect(try self.docker(daemon, "inspect", "-f", "{{.State.Running}}", "term").line == "true")
+      let again = try TerminalSession(docker, ["attach", "term"])
       try again.type("echo back-$((20+3)); exit 4\n")
       #expect(try again.expect("back-23"), "\(again.screen)")
       #expect(try again.end() == 4)

@@ -12,7 +12,7 @@ struct FirstContainerTests {
       #expect(failed.status == 42)
       #expect(failed.out == "out\n")
       #expect(failed.err == "err\n")
-      #expect(try daemon.berth.run(["run", "--rm", "busybox", "sh", "-c", "kill -9 $$"]).status == 137)
+      #expect(try daemon.berth.run(["run", "--rm", "--init", "busybox", "sh", "-c", "kill -9 $$"]).status == 137)
       #expect(try daemon.ok("ps", "-aq").out.isEmpty, "--rm removes")
     }
   }

@@ -5,22 +5,23 @@ import Kernel
 struct Inventory: Equatable, CustomStringConvertible {
   var mounts: [String]
   var cgroups: [String]
-  var links: [String]
-  var netns: [String]
+  /// Interfaces and namespaces are counted: the pool names them anew as it is used.
+  var links: Int
+  var netns: Int
   var files: [String]
   var processes: Int
   var daemonDescriptors: Int
 
   init(of daemon: Daemon) throws {
-    mounts = try Self.lines("/proc/self/mountinfo").filter { $0.contains(daemon.folder) }.map { line in
+    mounts = try Self.lines("/proc/self/mountinfo").filter { $0.contains(daemon.folder) }.compactMap { line in
       let fields = line.split(separator: " ")
-      return fields.count > 4 ? String(fields[4]) : line
+      return fields.count > 4 && !fields[4].contains("/run/netns/") ? String(fields[4]) : nil
     }.sorted()
     cgroups = try Self.cgroupDirectories()
-    links = try Sys.entries(of: "/sys/class/net").map(\.name).sorted()
-    netns = ((try? Sys.entries(of: "\(daemon.folder)/run/netns")) ?? []).map(\.name).sorted()
+    links = try Sys.entries(of: "/sys/class/net").count { $0.name.hasPrefix("veth") || $0.name.hasPrefix("berth") }
+    netns = ((try? Sys.entries(of: "\(daemon.folder)/run/netns")) ?? []).count
     files = ["run/containers", "data/containers", "data/snapshots"].flatMap { folder in
-      ((try? Sys.entries(of: "\(daemon.folder)/\(folder)")) ?? []).map { "\(folder)/\($0.name)" }
+      ((try? Sys.entries(of: "\(daemon.folder)/\(folder)")) ?? []).map { "\(folder)/\($0.name)" }.filter { !$0.hasSuffix("/.pool") }
     }.sorted()
     processes = try Sys.entries(of: "/proc").count { entry in
       guard entry.name.allSatisfy(\.isNumber) else { return false }

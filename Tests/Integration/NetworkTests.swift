@@ -34,7 +34,7 @@ struct NetworkTests {
   func udpAndRestart() throws {
     try Daemon.with { daemon in
       try daemon.ok(
-        "run", "-d", "--name", "u", "-p", "18082:80", "busybox", "sh", "-c",
+        "run", "-d", "--name", "up", "-p", "18082:80", "busybox", "sh", "-c",
         "mkdir /www; echo again >/www/index.html; exec httpd -f -p 80 -h /www")
       try daemon.kill()
       #expect(try fetch("127.0.0.1", 18082)?.hasSuffix("again\n") == true, "no daemon is needed for a published port")

@@ -11,18 +11,28 @@ import Networks
 @main struct Program {
   static let version = "0.1.0"
 
-  static func main() async {
+  /// Not an `async` main: that would leave this thread to Dispatch, which waits with every signal unblocked, so that SIGTERM would
+  /// kill the daemon. This thread waits for the signals itself.
+  static func main() {
     do {
       // Before the first thread, so that all of them leave these signals alone.
       let signals = try TerminationSignals()
       let options = try DaemonOptions(Array(CommandLine.arguments.dropFirst()))
       if options.showsHelp { return print(DaemonOptions.help) }
       if options.showsVersion { return print("Berth version \(version)") }
-      try await run(options, signals)
-    } catch {
-      _ = try? Sys.writeAll(2, "berthd: \(error)\n")
-      exit(1)
-    }
+      Task {
+        do {
+          try await run(options, signals)
+          exit(0)
+        } catch { fail(error) }
+      }
+      signals.deliver()
+    } catch { fail(error) }
+  }
+
+  private static func fail(_ error: any Error) -> Never {
+    _ = try? Sys.writeAll(2, "berthd: \(error)\n")
+    exit(1)
   }
 
   private static func run(_ options: DaemonOptions, _ signals: TerminationSignals) async throws {

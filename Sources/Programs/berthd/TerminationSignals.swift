@@ -5,6 +5,8 @@ import Kernel
 /// programs that the daemon spawns get their signals back from whoever spawns them.
 struct TerminationSignals: Sendable {
   private let descriptor: SharedDescriptor
+  private let names: AsyncStream<String>
+  private let continuation: AsyncStream<String>.Continuation
 
   init() throws(SyscallError) {
     // A client or a shim that goes away is an error of write(2), not the daemon's death; SIGHUP comes when a terminal closes.
@@ -13,21 +15,22 @@ struct TerminationSignals: Sendable {
     let descriptor = try Sys.signalfd([SIGTERM, SIGINT])
     try Sys.setNonBlocking(descriptor.raw, false)
     self.descriptor = SharedDescriptor(descriptor)
+    (names, continuation) = AsyncStream.makeStream()
   }
 
   /// The name of the first that comes.
   func wait() async -> String {
-    await withCheckedContinuation { continuation in
-      // A thread that does nothing but wait, till the end of the process: the cooperative pool has better to do.
-      do {
-        _ = try Thread(name: "signals") { continuation.resume(returning: read()) }
-      } catch { continuation.resume(returning: "no thread to wait for signals (\(error))") }
-    }
+    for await name in names { return name }
+    return "none: they can't be read"
   }
 
-  private func read() -> String {
+  /// Reads signals on the calling thread, till the end of the process.
+  func deliver() -> Never {
     var info = signalfd_siginfo()
-    let count = withUnsafeMutableBytes(of: &info) { (try? Sys.read(descriptor.raw, $0)) ?? 0 }
-    return count > 0 && info.ssi_signo == UInt32(SIGINT) ? "SIGINT" : "SIGTERM"
+    while withUnsafeMutableBytes(of: &info, { (try? Sys.read(descriptor.raw, $0)) ?? 0 }) > 0 {
+      continuation.yield(info.ssi_signo == UInt32(SIGINT) ? "SIGINT" : "SIGTERM")
+    }
+    continuation.finish()
+    while true { pause() }
   }
 }
