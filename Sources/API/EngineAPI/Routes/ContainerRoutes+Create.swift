@@ -12,7 +12,7 @@ extension ContainerRoutes {
       throw EngineError.invalidParameter("config cannot be empty in order to create a container")
     }
     var draft = try request.decode { () throws(JSONError) in
-      let fields = try JSONFields(body)
+      let fields = try JSONFields(body, anyCase: true)
       return ContainerDraft(
         config: try ContainerConfig(fields),
         hostConfig: try fields.object("HostConfig") { fields throws(JSONError) in try HostConfig(fields) }
