@@ -8,7 +8,7 @@ extension ContainerRoutes {
     guard let body = try request.json() else {
       throw EngineError.invalidParameter("invalid JSON: got EOF while reading request body")
     }
-    guard !body.isNull else {
+    guard body != .null, body != [:] else {
       throw EngineError.invalidParameter("config cannot be empty in order to create a container")
     }
     var draft = try request.decode { () throws(JSONError) in
