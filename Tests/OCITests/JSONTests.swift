@@ -76,3 +76,14 @@ import Testing
     #expect(try fields.string("missing") == nil)
   }
 }
+
+@Suite struct JSONFieldsTests {
+  @Test func matchesNamesAsGoDoesWhenAsked() throws {
+    let body: JSON = ["detachKeys": "ctrl-p", "hostConfig": ["binds": ["/a:/b"], "Binds": ["/c:/d"]], "Tty": true]
+    let fields = try JSONFields(body, anyCase: true)
+    #expect(try fields.string("DetachKeys") == "ctrl-p")
+    #expect(try fields.bool("Tty") == true)
+    #expect(try fields.fields("HostConfig")?.strings("Binds") == ["/c:/d"])
+    #expect(try JSONFields(body).string("DetachKeys") == nil)
+  }
+}

@@ -3,19 +3,34 @@
 public struct JSONFields: Sendable {
   public let object: JSONObject
   public let path: String
+  /// Names are matched without regard to case where none fits exactly, as Go reads JSON.
+  private let anyCase: Bool
+  /// There are names that might need it; those of Docker begin with a capital letter.
+  private let hasOddNames: Bool
 
   /// `path` is the object's own place, empty for the document.
-  public init(_ value: JSON, path: String = "") throws(JSONError) {
+  public init(_ value: JSON, path: String = "", anyCase: Bool = false) throws(JSONError) {
     guard case .object(let object) = value else { throw JSONError(path: path, "an object is expected") }
     self.object = object
     self.path = path
+    self.anyCase = anyCase
+    hasOddNames =
+      anyCase
+      && object.members.contains { member in
+        member.key.utf8.first.map { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) } ?? false
+      }
   }
 
   public func path(of key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
   public func value(_ key: String) -> JSON? {
-    guard let value = object[key], !value.isNull else { return nil }
+    guard let value = object[key] ?? (hasOddNames ? member(like: key) : nil), !value.isNull else { return nil }
     return value
+  }
+
+  private func member(like key: String) -> JSON? {
+    let lower = key.lowercased()
+    return object.members.last { $0.key.utf8.count == key.utf8.count && $0.key.lowercased() == lower }?.value
   }
 
   private func read<T>(_ key: String, _ expected: String, _ convert: (JSON) -> T?) throws(JSONError) -> T? {
@@ -56,7 +71,7 @@ public struct JSONFields: Sendable {
 
   public func fields(_ key: String) throws(JSONError) -> JSONFields? {
     guard let value = value(key) else { return nil }
-    return try JSONFields(value, path: path(of: key))
+    return try JSONFields(value, path: path(of: key), anyCase: anyCase)
   }
 
   public func object<T>(_ key: String, _ decode: (JSONFields) throws(JSONError) -> T) throws(JSONError) -> T? {
@@ -71,7 +86,7 @@ public struct JSONFields: Sendable {
     var result: [T] = []
     result.reserveCapacity(array.count)
     for (index, element) in array.enumerated() {
-      result.append(try decode(try JSONFields(element, path: "\(path(of: key))[\(index)]")))
+      result.append(try decode(try JSONFields(element, path: "\(path(of: key))[\(index)]", anyCase: anyCase)))
     }
     return result
   }

@@ -8,11 +8,11 @@ extension ContainerRoutes {
     guard let body = try request.json() else {
       throw EngineError.invalidParameter("invalid JSON: got EOF while reading request body")
     }
-    guard !body.isNull else {
+    guard body != .null, body != [:] else {
       throw EngineError.invalidParameter("config cannot be empty in order to create a container")
     }
     var draft = try request.decode { () throws(JSONError) in
-      let fields = try JSONFields(body)
+      let fields = try JSONFields(body, anyCase: true)
       return ContainerDraft(
         config: try ContainerConfig(fields),
         hostConfig: try fields.object("HostConfig") { fields throws(JSONError) in try HostConfig(fields) }

@@ -74,7 +74,7 @@ struct ContainerRoutes: Sendable {
     router.add(.POST, "/containers/{id}/update") { request in
       let body = try request.json() ?? [:]
       let warnings = try await containers.update(
-        request.parameter("id"), try request.decode { () throws(JSONError) in try JSONFields(body) })
+        request.parameter("id"), try request.decode { () throws(JSONError) in try JSONFields(body, anyCase: true) })
       return .json(["Warnings": warnings.isEmpty ? .null : JSON(warnings)])
     }
     router.add(.DELETE, "/containers/{id}") { request in

@@ -11,7 +11,7 @@ struct ExecRoutes: Sendable {
   func add(to router: inout Router) {
     router.add(.POST, "/containers/{id}/exec") { request in
       let body = try request.json() ?? [:]
-      var config = try request.decode { () throws(JSONError) in try ExecConfig(JSONFields(body)) }
+      var config = try request.decode { () throws(JSONError) in try ExecConfig(JSONFields(body, anyCase: true)) }
       guard !config.cmd.isEmpty else { throw EngineError.invalidParameter("No exec command specified") }
       if !request.version.consoleSizeIsUsed { config.consoleSize = nil }
       let id = try await containers.createExec(request.parameter("id"), config)
@@ -31,7 +31,7 @@ struct ExecRoutes: Sendable {
   private func start(_ request: Request) async throws -> Response {
     let body = try request.json() ?? [:]
     let (detach, tty, size) = try request.decode { () throws(JSONError) in
-      let fields = try JSONFields(body)
+      let fields = try JSONFields(body, anyCase: true)
       return (
         try fields.bool("Detach") ?? false, try fields.bool("Tty") ?? false, ConsoleSize(fields.value("ConsoleSize"))
       )

@@ -154,7 +154,8 @@ struct ContainerShapes {
     json.set("Error", state.error)
     json.set("StartedAt", time(state.startedAt))
     json.set("FinishedAt", time(state.finishedAt))
-    if let health = state.health {
+    // Docker tells of it from the first start on.
+    if let health = state.health, state.startedAt != 0 {
       json.set(
         "Health",
         [

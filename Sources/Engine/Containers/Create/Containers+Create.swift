@@ -85,6 +85,9 @@ extension Containers {
     if host.cgroupnsMode.isEmpty { host.cgroupnsMode = self.host.layout.mode == .v2 ? "private" : "host" }
     if host.networkMode.isEmpty { host.networkMode = "default" }
     if host.runtime.isEmpty { host.runtime = "berth" }
+    // A privileged container has none, whatever was asked.
+    host.maskedPaths = host.privileged ? nil : host.maskedPaths ?? SpecBuilder.maskedPaths
+    host.readonlyPaths = host.privileged ? nil : host.readonlyPaths ?? SpecBuilder.readonlyPaths
     if host.logConfig.type.isEmpty {
       host.logConfig.type = configuration.logDriver
       if host.logConfig.config.isEmpty { host.logConfig.config = configuration.logOptions }
@@ -97,7 +100,6 @@ extension Containers {
       let own = host.networkMode == "host" || host.utsMode == "host" ? try? Sys.uname().nodename : nil
       config.hostname = own ?? String(id.prefix(12))
     }
-    if config.volumes == nil { config.volumes = [] }
   }
 
   /// `container:name` with the full id, as `inspect` shows it.

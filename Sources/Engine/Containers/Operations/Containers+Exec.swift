@@ -183,6 +183,7 @@ extension Containers {
     guard exec.isRunning, let shim = container.live.withLock({ $0.shim }) else {
       throw EngineError.conflict("exec \(id) is not running")
     }
+    guard exec.config.tty else { return }
     try await shim.resize(exec: id, width: width, height: height)
   }
 

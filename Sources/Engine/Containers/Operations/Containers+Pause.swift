@@ -22,7 +22,7 @@ extension Containers {
       case .restarting:
         throw EngineError.conflict("Container \(container.id) is restarting, wait until the container is running")
       case .running: break
-      default: throw EngineError.conflict("Container \(container.id) is not running")
+      default: throw EngineError.conflict("container \(container.id) is not running")
       }
       do {
         try await blocking { [self] in try cgroup(of: snapshot).freeze() }
@@ -35,7 +35,7 @@ extension Containers {
       }
       guard let paused else {
         try await blocking { [self] in try cgroup(of: snapshot).thaw() }
-        throw EngineError.conflict("Container \(container.id) is not running")
+        throw EngineError.conflict("container \(container.id) is not running")
       }
       tell("pause", paused)
       await save(container)
@@ -63,12 +63,12 @@ extension Containers {
     guard !name.isEmpty else { throw EngineError.invalidParameter("Neither old nor new names may be empty") }
     try await container.operations.run {
       let old = container.name
-      let bare = try ContainerNames.check(name)
+      let bare = try Self.allocating { try ContainerNames.check(name) }
       guard bare != old else {
         throw EngineError.invalidParameter("Renaming a container with the same name as its current name")
       }
       if container.live.withLock({ $0.removing }) { throw EngineError.notFound("No such container: \(reference)") }
-      _ = try reserve(name: bare, id: container.id)
+      _ = try Self.allocating { try reserve(name: bare, id: container.id) }
       container.update { $0.name = bare }
       do { try await saveAll(container) } catch {
         container.update { $0.name = old }
@@ -81,12 +81,20 @@ extension Containers {
     }
   }
 
-  /// `width` and `height` in characters. Throws `Container x is not running`.
+  /// A name that can't be had, in the words of a rename.
+  private static func allocating<T>(_ body: () throws -> T) throws -> T {
+    do { return try body() } catch let error as EngineError {
+      throw EngineError(error.kind, "Error when allocating new name: \(error.message)", cause: error.cause)
+    }
+  }
+
+  /// `width` and `height` in characters; a container without a terminal takes them as any other. Throws `container x is not running`.
   public func resize(_ reference: String, width: UInt16, height: UInt16) async throws {
     let container = try find(reference)
     guard container.state.alive, let shim = container.live.withLock({ $0.shim }) else {
-      throw EngineError.conflict("Container \(container.id) is not running")
+      throw EngineError.conflict("container \(container.id) is not running")
     }
+    guard container.snapshot.config.tty else { return }
     try await shim.resize(width: width, height: height)
     tell("resize", container.snapshot, ["height": "\(height)", "width": "\(width)"])
   }

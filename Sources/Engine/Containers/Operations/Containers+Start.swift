@@ -128,12 +128,12 @@ extension Containers {
       id: id, spec: spec,
       rootfs: .overlay(
         lower: tree.lower, upper: tree.upper, work: tree.work, volatile: snapshot.hostConfig.autoRemove),
-      user: snapshot.config.user.isEmpty ? nil : snapshot.config.user,
+      user: snapshot.config.user,
       additionalGroups: snapshot.hostConfig.groupAdd ?? [], seccompFilter: filter,
       initProcess: (snapshot.hostConfig.useInit ?? configuration.useInit) && snapshot.hostConfig.pidMode.isEmpty,
       stdio: LaunchPlan.Stdio(
         terminal: snapshot.config.tty, openStdin: snapshot.config.openStdin, stdinOnce: snapshot.config.stdinOnce),
-      exitRecord: record, durableExit: !snapshot.hostConfig.autoRemove)
+      exitRecord: record, durableExit: !snapshot.hostConfig.autoRemove, cgroupLayout: host.layout)
     plan.log = try log(snapshot)
     clock.mark("spec")
     return Prepared(plan: plan, attachment: attachment)
