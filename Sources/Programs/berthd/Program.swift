@@ -20,7 +20,7 @@ import Networks
       let options = try DaemonOptions(Array(CommandLine.arguments.dropFirst()))
       if options.showsHelp { return print(DaemonOptions.help) }
       if options.showsVersion { return print("Berth version \(version)") }
-      Task {
+      Task.detached {
         do {
           try await run(options, signals)
           exit(0)
