@@ -38,7 +38,7 @@ struct DockerCLITests {
         daemon, "run", "-d", "--name", "det", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done; sleep 1000")
       #expect(try docker(daemon, "ps").lines.last?.hasSuffix("   det") == true)
       #expect(try docker(daemon, "logs", "--tail", "2", "det").out == "2\n3\n")
-      #expect(try docker(daemon, "exec", "-i", "d", "cat", input: "through exec").out == "through exec")
+      #expect(try docker(daemon, "exec", "-i", "det", "cat", input: "through exec").out == "through exec")
       #expect(try docker(daemon, "top", "det").out.contains("sleep 1000"))
       let stats = try docker(daemon, "stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "det").line
       #expect(stats == "det 2" || stats == "det 1")
