@@ -107,7 +107,7 @@ import Testing
     for (repository, tag, message) in [
       ("UPPER", "", "invalid reference format: repository name (library/UPPER) must be lowercase"),
       ("x", "a b", "invalid tag format"),
-      ("x@sha256:\(image.id.hex)", "", "refusing to create a tag with a digest reference"),
+      ("x@sha256:\(image.id.hex)", "", "cannot import digest reference"),
       ("sha256", "", "refusing to create an ambiguous tag using digest algorithm as name"),
     ] {
       do {

@@ -25,7 +25,7 @@ import Testing
     let before = try fixture.files()
     let tar = try SnapshotterFixture.tar([("a", "1")])
     let other = try SnapshotterFixture.tar([("b", "1")])
-    #expect(throws: EngineError.self) {
+    #expect(throws: LayerMismatch(expected: other.diffID, actual: tar.diffID)) {
       try fixture.snapshotter.addLayer(other.diffID, tar: MemorySource(tar.bytes), limits: ArchiveLimits())
     }
     let hostile = try SnapshotterFixture.tar([("ok", "1"), ("../evil", "1")])
@@ -33,7 +33,7 @@ import Testing
     let short = SnapshotterFixture.Tar(bytes: Array(tar.bytes.prefix(700)))
     #expect(throws: ArchiveError.self) { try fixture.add(short) }
     // Bytes behind the archive's end are part of what is hashed.
-    #expect(throws: EngineError.self) {
+    #expect(throws: LayerMismatch.self) {
       try fixture.snapshotter.addLayer(tar.diffID, tar: MemorySource(tar.bytes + [0]), limits: ArchiveLimits())
     }
     for digest in [tar.diffID, other.diffID, hostile.diffID, short.diffID] {

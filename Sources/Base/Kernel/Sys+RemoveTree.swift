@@ -28,7 +28,7 @@ extension Sys {
         owning: try retrying("openat", String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)) {
           cl_openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
         })
-    } catch where error.errno == .noSuchFile { return }
+    } catch  where error.errno == .noSuchFile { return }
     var removal = TreeRemoval(top: top.raw)
     while true {
       try removal.removeContents(of: top.raw, depth: 0)
@@ -47,8 +47,8 @@ extension Sys {
   }
 
   fileprivate static func openDirectory(at directory: Int32, name: Name) throws(SyscallError) -> Descriptor {
-    try openat2(
-      at: directory, name: name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve: 0x01 | 0x02)  // RESOLVE_NO_XDEV, _NO_MAGICLINKS
+    // RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS
+    try openat2(at: directory, name: name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve: 0x01 | 0x02)
   }
 }
 

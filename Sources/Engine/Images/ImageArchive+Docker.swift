@@ -60,7 +60,7 @@ extension ImageArchive {
     }
     guard config.diffIDs.count == layers.count else {
       throw EngineError.invalidParameter(
-        "invalid manifest, layers length mismatch: expected \(config.diffIDs.count), got \(layers.count)")
+        "invalid manifest, layers length mismatch: expected \(layers.count), got \(config.diffIDs.count)")
     }
     let parts = try zip(config.diffIDs, layers).map { diffID, layer in
       let body = try body(layer.member)

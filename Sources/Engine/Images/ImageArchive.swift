@@ -48,7 +48,7 @@ struct ImageArchive {
       }
     }
     // The sender may still be writing the padding of its last block.
-    try Self.drain(input)
+    try input.drain()
   }
 
   private static func read(_ entry: TarEntry, _ reader: TarReader, _ store: ContentStore, _ inMemory: inout Int) throws
@@ -67,12 +67,6 @@ struct ImageArchive {
     }
     ingest.finish()
     return .ingest(ingest)
-  }
-
-  private static func drain(_ source: any ByteSource) throws {
-    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-    defer { chunk.deallocate() }
-    while try source.read(into: chunk) > 0 {}
   }
 
   /// `blobs/sha256/<hex>` says what it holds.

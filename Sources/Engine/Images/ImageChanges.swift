@@ -34,7 +34,7 @@ enum ImageChanges {
       case "ONBUILD": config.onBuild = (config.onBuild ?? []) + [try one(rest, instruction)]
       case "HEALTHCHECK":
         config.healthcheck = ImageConfig.Healthcheck(test: try health(rest))
-      default: throw .invalidParameter("\(word.lowercased()) is not a valid change command")
+      default: throw .invalidParameter("\(word) is not a valid change command")
       }
     }
   }

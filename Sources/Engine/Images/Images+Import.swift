@@ -1,10 +1,17 @@
 public import Archive
 import ContentStore
-import Errdefs
+public import Errdefs
 import Kernel
 public import OCI
 
 extension Images {
+  /// What `importRoot` would refuse of its arguments, before anything is read.
+  public static func checkImport(repository: String, tag: String, changes: [String]) throws(EngineError) {
+    if !repository.isEmpty { _ = try reference(repository: repository, tag: tag) }
+    var defaults = ImageConfig.Defaults()
+    try ImageChanges.apply(changes, to: &defaults)
+  }
+
   /// `docker import`: an image of one layer from a root file system's tar, plain, gzip or zstd. An empty repository gives it no name;
   /// `changes` are Dockerfile instructions. Answers the id.
   public func importRoot(

@@ -56,10 +56,14 @@ extension Images {
     defer { pin.release() }
     pin.hold(image.id)
     var layers: [Digest: ImageTable.LayerEntry] = [:]
-    for layer in image.layers {
+    for (index, layer) in image.layers.enumerated() {
       pin.hold(layer.diffID)
       pin.hold(layer.digest)
-      let tree = try addLayer(layer, limits: limits, progress)
+      let tree: Layer
+      do { tree = try addLayer(layer, limits: limits, progress) } catch let lie as LayerMismatch {
+        throw EngineError.invalidParameter(
+          "invalid diffID for layer \(index): expected \"\(lie.expected)\", got \"\(lie.actual)\"", cause: lie)
+      }
       layers[layer.diffID] = ImageTable.LayerEntry(size: tree.size, blob: try keep(layer))
     }
     try content.write(image.document)

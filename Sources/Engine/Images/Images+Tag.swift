@@ -26,7 +26,7 @@ extension Images {
     do throws(ReferenceError) {
       reference = try Reference(repository)
       guard reference.digest == nil else {
-        throw ReferenceError("refusing to create a tag with a digest reference")
+        throw ReferenceError("cannot import digest reference")
       }
       let result = tag.isEmpty ? reference.tagged : try reference.with(tag: tag)
       guard result.familiarName != "sha256" else {

@@ -50,6 +50,13 @@ public final class MemorySource: ByteSource {
 }
 
 extension ByteSource {
+  /// Reads what is left, for the sake of what it does on the way: a digest, a check.
+  public func drain() throws {
+    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+    defer { chunk.deallocate() }
+    while try read(into: chunk) > 0 {}
+  }
+
   /// All that is left, at most `limit` bytes; more is an error.
   public func readAll(limit: Int) throws -> [UInt8] {
     var bytes: [UInt8] = []

@@ -22,13 +22,6 @@ public final class HashingSource: ByteSource {
     guard let digest = Digest(sha256: Array(hasher.finalize())) else { preconditionFailure("SHA-256 has 32 bytes") }
     return digest
   }
-
-  /// Reads what is left, for the sake of its digest.
-  public func drain() throws {
-    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-    defer { chunk.deallocate() }
-    while try read(into: chunk) > 0 {}
-  }
 }
 
 extension Digest {

@@ -1,6 +1,5 @@
 public import Archive
 import CLinux
-import Errdefs
 import Kernel
 public import OCI
 import Synchronization
@@ -33,12 +32,12 @@ extension OverlaySnapshotter {
     try Sys.mkdir(staging + "/fs", mode: 0o755)
     let root = try Sys.open(staging + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     try Sys.fchmod(root.raw, 0o755)
+    // Inflating and hashing go on beside the writing of files.
     let hashing = HashingSource(tar)
-    let result = try LayerUnpacker(root: root.raw, limits: limits).unpack(TarReader(hashing, limits: limits))
-    try hashing.drain()
-    guard hashing.digest == diffID else {
-      throw EngineError.invalidParameter("layer \(diffID) has the digest \(hashing.digest)")
-    }
+    let ahead = try ReadAhead(hashing)
+    let result = try LayerUnpacker(root: root.raw, limits: limits).unpack(TarReader(ahead, limits: limits))
+    try ahead.drain()
+    guard hashing.digest == diffID else { throw LayerMismatch(expected: diffID, actual: hashing.digest) }
     let layer = Layer(diffID: diffID, size: result.size)
     try write(LayerRecord(size: result.size, hasRoot: result.hasRoot), in: staging)
     // One sync of the file system for all of the layer's files, before anything names it.

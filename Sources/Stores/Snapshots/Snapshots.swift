@@ -39,7 +39,7 @@ public protocol Snapshotter: Sendable {
   func layer(_ diffID: Digest) -> Layer?
 
   /// Reads an uncompressed tar to its end, verifies that it hashes to `diffID`, unpacks and commits it. Blocks: for a thread of its own.
-  /// Throws `ArchiveError` for a refused archive and `EngineError` for a digest that lies.
+  /// Throws `ArchiveError` for a refused archive and `LayerMismatch` for a digest that lies.
   func addLayer(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> Layer
 
   /// Forgets a layer and deletes it behind; one that snapshots use, when the last of them goes. Absent is success.
@@ -72,6 +72,19 @@ public struct Layer: Sendable, Equatable {
     self.diffID = diffID
     self.size = size
   }
+}
+
+/// A tar doesn't hash to the diff id that it was given for.
+public struct LayerMismatch: Error, Sendable, Equatable, CustomStringConvertible {
+  public let expected: Digest
+  public let actual: Digest
+
+  public init(expected: Digest, actual: Digest) {
+    self.expected = expected
+    self.actual = actual
+  }
+
+  public var description: String { "layer \(expected) has the digest \(actual)" }
 }
 
 /// What the runtime mounts as an overlay.

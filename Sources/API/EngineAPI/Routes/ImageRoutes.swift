@@ -78,6 +78,7 @@ struct ImageRoutes: Sendable {
       throw EngineError.notImplemented("importing from a URL is not built yet: send the archive itself (fromSrc=-)")
     }
     let platform = try Self.platform(query["platform"])
+    try Images.checkImport(repository: query["repo"], tag: query["tag"], changes: query.all("changes"))
     let source = BodySource(request.connection)
     let message = query["message"].isEmpty ? "Imported from \(query["fromSrc"])" : query["message"]
     return .stream(["Content-Type": "application/json"]) { stream in

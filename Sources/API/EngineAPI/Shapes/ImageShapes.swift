@@ -13,8 +13,8 @@ struct ImageShapes {
     json.set("Id", image.id.description)
     json.set("Labels", image.config.config.labels.map { JSON($0) } ?? .null)
     json.set("ParentId", image.parent?.description ?? "")
-    json.set("RepoDigests", image.repoDigests)
-    json.set("RepoTags", image.repoTags)
+    json.set("RepoDigests", summary.repoDigests)
+    json.set("RepoTags", summary.repoTags)
     json.set("SharedSize", summary.sharedSize)
     json.set("Size", image.size)
     if version.hasVirtualSize { json.set("VirtualSize", image.size) }
