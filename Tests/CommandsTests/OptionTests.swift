@@ -27,7 +27,7 @@ import Testing
       "-h", "h",
       "-e", "A=b", "-l", "k=v", "-l", "lone", "--ulimit", "nofile=1:2", "--device", "/dev/null:/dev/x:r", "--tmpfs",
       "/t:size=1m",
-      "--sysctl", "a.b=1", "--entrypoint", "", "--init", "--stop-timeout", "0", "--cap-add", "ALL", "--health-cmd",
+      "--sysctl", "net.a=1", "--entrypoint", "", "--init", "--stop-timeout", "0", "--cap-add", "ALL", "--health-cmd",
       "true",
       "--health-interval", "1m30s", "--log-driver", "local", "--log-opt", "max-size=1m", "--security-opt",
       "no-new-privileges",
@@ -47,7 +47,7 @@ import Testing
     #expect(host?["Ulimits"] == [["Name": "nofile", "Hard": 2, "Soft": 1]])
     #expect(host?["Devices"] == [["PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "r"]])
     #expect(host?["Tmpfs"] == ["/t": "size=1m"])
-    #expect(host?["Sysctls"] == ["a.b": "1"])
+    #expect(host?["Sysctls"] == ["net.a": "1"])
     #expect(json["Entrypoint"] == [""])
     #expect(host?["Init"] == true)
     #expect(json["StopTimeout"] == 0)

@@ -31,6 +31,12 @@ enum CommandTree {
     Flag(
       .string, "log-level", short: "l", default: "info",
       "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")"),
+    // A unix socket has no TLS; clients' scripts may say so all the same.
+    Flag(.bool, "tls", hidden: true, "Use TLS; implied by --tlsverify"),
+    Flag(.string, "tlscacert", hidden: true, "Trust certs signed only by this CA"),
+    Flag(.string, "tlscert", hidden: true, "Path to TLS certificate file"),
+    Flag(.string, "tlskey", hidden: true, "Path to TLS key file"),
+    Flag(.bool, "tlsverify", hidden: true, "Use TLS and verify the remote"),
     Flag(.bool, "version", short: "v", "Print version information and quit"),
   ]
 
@@ -75,6 +81,7 @@ enum CommandTree {
     Entry(name: "rmi") { .rmi }, run, save, Entry(name: "search") { .search }, start, stats, stop, tag, top, unpause,
     update,
     Entry(name: "version") { .version }, wait, Entry(name: "completion", hidden: true) { .completion },
+    Entry(name: "docs", hidden: true) { .docs },
   ]
 
   static let groups: [Group] = [

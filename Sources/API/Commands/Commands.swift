@@ -58,7 +58,9 @@ public enum Commands {
     }
     if words.first == "help" {
       words.removeFirst()
-      guard let found = CommandTree.find(words) else { throw CommandTree.unknown(words) }
+      guard let found = CommandTree.find(words) else {
+        throw CommandFailure("unknown help topic: \(words.joined(separator: " "))")
+      }
       context.output.print(HelpText.of(found))
       return
     }
@@ -89,7 +91,7 @@ public enum Commands {
         "\(error)\n\nUsage:  \(command.useLine(path))\n\nRun '\(path) --help' for more information", status: 125)
     }
     if parser.values.helpRequested {
-      if parser.deprecatedHelp { context.printError("Flag shorthand -h has been deprecated, use --help") }
+      if parser.deprecatedHelp { context.output.line("Flag shorthand -h has been deprecated, use --help") }
       context.output.print(HelpText.of(command, path: path))
       return
     }

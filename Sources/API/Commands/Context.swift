@@ -11,6 +11,10 @@ final class Context {
 
   func setGlobals(_ values: FlagValues) throws {
     debug = values.bool("debug")
+    let level = values.string("log-level")
+    guard ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"].contains(level.lowercased()) else {
+      throw CommandFailure("Unable to parse logging level: \(level)")
+    }
     let hosts = values.list("host")
     guard hosts.count <= 1 else { throw CommandFailure("specify only one -H", status: 1) }
     hostText = hosts.first

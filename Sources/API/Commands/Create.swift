@@ -50,6 +50,7 @@ extension Command {
     if let local = values.list("dns").first(where: { $0.hasPrefix("127.") || $0 == "::1" }) {
       invocation.context.printError("WARNING: Localhost DNS setting (--dns=\(local)) may fail in containers.")
     }
+    try ImageName.check(options.image)
     let file = try ContainerIDFile(values.string("cidfile"))
     let client = try invocation.client
     var query = Query()
@@ -66,7 +67,9 @@ extension Command {
     do {
       answer = try client.send(request).json()
     } catch let error as ClientError
-      where error.status == 404 && pull == "missing" && error.description.contains("No such image")
+      where error.status == 404 && pull == "missing"
+      && (error.description.contains("No such image")
+        || error.description.contains("does not match the specified platform"))
     {
       if !values.bool("quiet") {
         invocation.context.printError("Unable to find image '\(ImageName.familiar(options.image))' locally")

@@ -112,7 +112,7 @@ enum DeviceOptions {
       let (key, value) = field.cut("=")
       guard let value else {
         guard let number = key == "all" ? -1 : GoNumber.int(key) else {
-          throw CommandFailure("count must be an integer: strconv.Atoi: parsing \(GoText.quote(key)): invalid syntax")
+          throw CommandFailure("invalid count (\(key)): value must be either \"all\" or an integer: invalid syntax")
         }
         count = number
         continue
@@ -121,7 +121,7 @@ enum DeviceOptions {
       case "driver": driver = value
       case "count":
         guard let number = value == "all" ? -1 : GoNumber.int(value) else {
-          throw CommandFailure("count must be an integer: strconv.Atoi: parsing \(GoText.quote(value)): invalid syntax")
+          throw CommandFailure("invalid count (\(value)): value must be either \"all\" or an integer: invalid syntax")
         }
         count = number
       case "device": devices = value.split(separator: ",").map(String.init)

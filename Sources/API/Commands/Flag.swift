@@ -61,6 +61,7 @@ struct Flag: Sendable {
     case .network: return Flag.failure { _ = try NetworkOption(parsing: text) }
     case .ulimit: return Flag.failure { _ = try DeviceOptions.ulimit(text) }
     case .gpuRequest: return Flag.failure { _ = try DeviceOptions.gpus(text) }
+    case .map where name == "sysctl": return Flag.isSysctl(text) ? nil : "sysctl '\(text)' is not allowed"
     case .list: return listComplaint(text)
     default: return nil
     }
@@ -90,6 +91,18 @@ struct Flag: Sendable {
       return isAddress ? nil : "invalid IP address in add-host: \(GoText.quote(address))"
     default: return nil
     }
+  }
+
+  /// The sysctls of a container's own namespaces.
+  private static func isSysctl(_ text: String) -> Bool {
+    let (name, value) = text.cut("=")
+    guard value != nil else { return false }
+    let known = [
+      "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
+      "kernel.shmmni",
+      "kernel.shm_rmid_forced", "kernel.domainname", "kernel.hostname",
+    ]
+    return known.contains(name) || name.hasPrefix("net.") || name.hasPrefix("fs.mqueue.")
   }
 
   private static func failure(_ body: () throws -> Void) -> String? {

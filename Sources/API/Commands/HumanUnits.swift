@@ -21,6 +21,8 @@ enum HumanUnits {
 
   /// `About a minute`, `4 hours`.
   static func duration(seconds: Double) -> String {
+    // What a daemon tells may be no time at all.
+    let seconds = seconds.isFinite ? min(max(seconds, 0), 1e15) : 0
     let whole = Int(seconds)
     if whole < 1 { return "Less than a second" }
     if whole == 1 { return "1 second" }

@@ -28,6 +28,17 @@ enum ImageName {
     return String((hex ?? algorithm).prefix(12))
   }
 
+  /// Throws docker's words when the text names no image; ids are names.
+  static func check(_ text: String) throws {
+    if isReference(text) || text.hasPrefix("sha256:") { return }
+    let (name, _, _) = split(text)
+    if isReference(text.lowercased()) {
+      let path = name.contains("/") ? name : "library/\(name)"
+      throw CommandFailure("invalid reference format: repository name (\(path)) must be lowercase")
+    }
+    throw CommandFailure("invalid reference format")
+  }
+
   /// Whether the text may name an image (distribution/reference): components of lower case letters, digits and single
   /// separators, an optional registry before them, an optional tag and digest.
   static func isReference(_ text: String) -> Bool {

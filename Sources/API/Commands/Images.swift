@@ -152,7 +152,7 @@ struct ImageRow {
       return count == -1 ? "N/A" : "\(count)"
     case "VirtualSize": return size(total)
     case "SharedSize": return shared == -1 ? "N/A" : size(shared)
-    case "UniqueSize": return shared == -1 || total == -1 ? "N/A" : size((total ?? 0) - shared)
+    case "UniqueSize": return shared == -1 || total == -1 ? "N/A" : size((total ?? 0) &- shared)
     default: return nil
     }
   }

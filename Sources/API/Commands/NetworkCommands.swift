@@ -42,7 +42,7 @@ extension Command {
       case "Labels": return labels.map { "\($0.key)=\($0.value.stringValue ?? "")" }.joined(separator: ",")
       case "CreatedAt":
         guard let created = Timestamps.parse(network["Created"]?.stringValue ?? "") else { return "" }
-        return Timestamps.text(seconds: created.seconds, nanoseconds: created.nanoseconds)
+        return Timestamps.text(created)
       default: return nil
       }
     }

@@ -66,7 +66,7 @@ struct ProgressMessages {
     let done = HumanUnits.size(Double(current))
     guard total > 0 else { return done }
     let width = (Int((try? WindowSize(of: fd))?.width ?? 80)) > 110 ? 50 : 20
-    let filled = Int(min(Double(current) / Double(total), 1) * Double(width))
+    let filled = Int(min(max(Double(current) / Double(total), 0), 1) * Double(width))
     let head = filled < width ? ">" : ""
     let bar =
       String(repeating: "=", count: filled) + head + String(repeating: " ", count: max(0, width - filled - head.count))

@@ -189,7 +189,7 @@ enum DisplayedPorts {
         groups.append(Group(key: key, first: own, last: own))
         continue
       }
-      if own == groups[index].last + 1 {
+      if own == groups[index].last &+ 1 {
         groups[index].last = own
       } else {
         finished.append(describe(groups[index]))

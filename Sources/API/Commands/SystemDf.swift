@@ -50,31 +50,31 @@ private struct DiskUsage {
     let usedImages = images.filter {
       int($0, "Containers") != 0 && int($0, "Size") != -1 && int($0, "SharedSize") != -1
     }
-    .reduce(0) { $0 + int($1, "Size") - int($1, "SharedSize") }
+    .reduce(0) { $0 &+ int($1, "Size") &- int($1, "SharedSize") }
     let running = containers.filter { ["running", "paused", "restarting"].contains($0["State"]?.stringValue ?? "") }
-    let containerSize = containers.reduce(0) { $0 + int($1, "SizeRw") }
-    let runningSize = running.reduce(0) { $0 + int($1, "SizeRw") }
+    let containerSize = containers.reduce(0) { $0 &+ int($1, "SizeRw") }
+    let runningSize = running.reduce(0) { $0 &+ int($1, "SizeRw") }
     let sized = volumes.filter { int($0["UsageData"], "Size") != -1 }
-    let volumeSize = sized.reduce(0) { $0 + int($1["UsageData"], "Size") }
+    let volumeSize = sized.reduce(0) { $0 &+ int($1["UsageData"], "Size") }
     let usedVolumes = sized.filter { int($0["UsageData"], "RefCount") > 0 }
-    let cacheSize = cache.filter { $0["Shared"]?.boolValue != true }.reduce(0) { $0 + int($1, "Size") }
+    let cacheSize = cache.filter { $0["Shared"]?.boolValue != true }.reduce(0) { $0 &+ int($1, "Size") }
     let usedCache = cache.filter { $0["InUse"]?.boolValue == true }
-    let usedCacheSize = usedCache.filter { $0["Shared"]?.boolValue != true }.reduce(0) { $0 + int($1, "Size") }
+    let usedCacheSize = usedCache.filter { $0["Shared"]?.boolValue != true }.reduce(0) { $0 &+ int($1, "Size") }
     return [
       row(
-        "Images", images.count, images.count { int($0, "Containers") > 0 }, layers, layers - usedImages, percent: true),
-      row("Containers", containers.count, running.count, containerSize, containerSize - runningSize, percent: true),
+        "Images", images.count, images.count { int($0, "Containers") > 0 }, layers, layers &- usedImages, percent: true),
+      row("Containers", containers.count, running.count, containerSize, containerSize &- runningSize, percent: true),
       row(
         "Local Volumes", volumes.count, volumes.count { int($0["UsageData"], "RefCount") > 0 }, volumeSize,
-        volumeSize - usedVolumes.reduce(0) { $0 + int($1["UsageData"], "Size") }, percent: true),
-      row("Build Cache", cache.count, usedCache.count, cacheSize, cacheSize - usedCacheSize, percent: false),
+        volumeSize &- usedVolumes.reduce(0) { $0 &+ int($1["UsageData"], "Size") }, percent: true),
+      row("Build Cache", cache.count, usedCache.count, cacheSize, cacheSize &- usedCacheSize, percent: false),
     ]
   }
 
   private func row(_ type: String, _ total: Int, _ active: Int, _ size: Int64, _ free: Int64, percent: Bool)
     -> TemplateRecord
   {
-    let share = percent && size > 0 ? " (\(Int(Double(free) / Double(size) * 100))%)" : ""
+    let share = percent && size > 0 ? " (\(Int(min(max(Double(free) / Double(size), 0), 1) * 100))%)" : ""
     let fields = [
       "Type": type, "TotalCount": "\(total)", "Active": "\(active)", "Size": HumanUnits.size(Double(size)),
       "Reclaimable": HumanUnits.size(Double(free)) + share,
@@ -107,7 +107,7 @@ private struct DiskUsage {
     text += "\nLocal Volumes space usage:\n\n"
     text += try TableFormat("table {{.Name}}\t{{.Links}}\t{{.Size}}").render(
       titles: VolumeRow.titles, rows: volumes.map { VolumeRow($0).record })
-    text += "\nBuild cache usage: \(HumanUnits.size(Double(cache.reduce(0) { $0 + int($1, "Size") })))\n\n"
+    text += "\nBuild cache usage: \(HumanUnits.size(Double(cache.reduce(0) { $0 &+ int($1, "Size") })))\n\n"
     text += "CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n"
     return text
   }

@@ -9,6 +9,17 @@ enum Timestamps {
     return "\(date(local)) \(clock(local))\(fraction) \(offset(local, colon: false)) \(zone(local))"
   }
 
+  /// The same of a time that was read, in its own zone.
+  static func text(_ time: Parsed) -> String {
+    var seconds = time_t(time.seconds + time.offset)
+    var own = tm()
+    gmtime_r(&seconds, &own)
+    own.tm_gmtoff = Int(time.offset)
+    let fraction = time.nanoseconds == 0 ? "" : "." + trimmedZeros(padded(time.nanoseconds, 9))
+    let zone = offset(own, colon: false)
+    return "\(date(own)) \(clock(own))\(fraction) \(zone) \(time.offset == 0 ? "UTC" : zone)"
+  }
+
   /// RFC 3339 in the local zone with all nine digits, as events show it.
   static func rfc3339(nanoseconds: Int64) -> String {
     let local = broken(nanoseconds / 1_000_000_000)
@@ -42,7 +53,8 @@ enum Timestamps {
   static func parameter(_ text: String) throws -> String {
     if text.isEmpty { return "" }
     if let ago = GoDuration.parse(text) {
-      let then = now() - ago
+      let (difference, overflow) = now().subtractingReportingOverflow(ago)
+      let then = overflow ? .max : max(0, difference)
       return "\(then / 1_000_000_000).\(padded(then % 1_000_000_000, 9))"
     }
     if let date = parse(text) { return "\(date.seconds).\(padded(date.nanoseconds, 9))" }

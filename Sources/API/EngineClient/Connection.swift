@@ -40,7 +40,7 @@ final class Connection {
 
   /// Gives what was read ahead away, up to `limit` bytes.
   func take(_ limit: Int) -> ArraySlice<UInt8> {
-    let slice = buffer[start..<min(end, start + max(0, limit))]
+    let slice = buffer[start..<(start + min(end - start, max(0, limit)))]
     start = slice.endIndex
     return slice
   }

@@ -22,7 +22,7 @@ public final class HijackedStream {
     if connection.unread.isEmpty {
       guard try connection.fill() else { return nil }
     }
-    return connection.take(1 << 30)
+    return connection.take(.max)
   }
 
   /// Writes as much as goes without waiting; answers how much.

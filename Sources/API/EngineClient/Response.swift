@@ -61,7 +61,7 @@ public final class Response {
         if left == piece.count { end() }
         return piece
       case .untilClose:
-        let piece = connection.take(.max - (1 << 40))
+        let piece = connection.take(.max)
         if !piece.isEmpty { return piece }
         guard try connection.fill() else {
           body = .ended

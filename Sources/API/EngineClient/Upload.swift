@@ -17,7 +17,8 @@ public final class Upload {
   public var onProgress: ((Int64) -> Void)?
   private var sent: Int64 = 0
 
-  /// From the descriptor's position to its end. SIGPIPE is ignored from now on, since sendfile(2) has no flag against it.
+  /// From the descriptor's position to its end. SIGPIPE is ignored from now on, since sendfile(2) has no flag against
+  /// it.
   public init(_ source: Int32) throws(SyscallError) {
     cl_ignore_signal(SIGPIPE)
     self.source = source
