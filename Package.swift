@@ -109,7 +109,7 @@ let package = Package(
     program(
       "berthd", ["EngineAPI", "Engine", "Containers", "Networks", "Cgroups", "OCI", "Kernel", "CLinux", logging]),
     program("berth-shim", ["Shim", "CLinux"]),
-    program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel"]),
+    program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel", "CLinux"]),
 
     // Tests
     .executableTarget(

@@ -22,7 +22,20 @@ final class GroupFixture {
     return "\(parent)-\(getpid())/\(name)"
   }
 
+  /// The common parent goes with the process: while tests run, another may be making a group in it.
+  private static let removesParentAtExit: Void = {
+    _ = atexit {
+      guard let layout = try? GroupFixture.layout(),
+        let group = try? Cgroup(path: GroupFixture.uniquePath(), layout: layout)
+      else {
+        return
+      }
+      for place in group.parent?.places ?? [] { try? Sys.rmdir(place.directory) }
+    }
+  }()
+
   init(_ change: (inout RuntimeSpec.Resources) -> Void = { _ in }) throws {
+    _ = Self.removesParentAtExit
     layout = try Self.layout()
     group = try Cgroup(path: Self.uniquePath(), layout: layout)
     var resources = RuntimeSpec.Resources()
@@ -36,18 +49,18 @@ final class GroupFixture {
       try group.killAll()
       try group.remove()
     } catch { Issue.record("cleaning up \(group.path): \(error)") }
-    // the last test takes the common parent along; the others find it in use
-    for place in group.parent?.places ?? [] { try? Sys.rmdir(place.directory) }
   }
 
   /// Runs `/bin/sh -c script` in the group; its standard output and error go to `output`.
   func run(_ script: String, output: Int32? = nil) throws -> Child {
     let entrance = try group.entrance()
-    var words: [UnsafeMutablePointer<CChar>?] = ["/bin/sh", "-c", script].map { (word: String) in strdup(word) } + [nil]
+    var words: [UnsafeMutablePointer<CChar>?] =
+      ["/bin/sh", "-c", script].map { (word: String) in strdup(word) } + [nil]
     defer { for word in words { free(word) } }
     var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nil]
     defer { free(environment[0]) }
-    // The test process has threads: nothing between clone and exec may allocate.
+    // The test process has threads: nothing between clone and exec may allocate, so what Swift makes at first use is made before.
+    try CgroupEntrance(directory: nil, tasks: []).enter()
     let (pid, pidfd) = try Sys.clone3(flags: 0, cgroup: entrance.cloneInto)
     if pid == 0 {
       do throws(CgroupError) { try entrance.enter() } catch { _exit(125) }
@@ -62,7 +75,7 @@ final class GroupFixture {
   }
 
   /// Runs a script to its end; answers its status and what it printed.
-  func output(_ script: String) throws -> (code: Int32, text: String) {
+  func output(_ script: String) throws -> Output {
     let pipe = try Sys.pipe()
     let reader = Descriptor(owning: pipe.read)
     let child: Child
@@ -70,9 +83,29 @@ final class GroupFixture {
       let writer = Descriptor(owning: pipe.write)
       child = try run(script, output: writer.raw)
     }
-    let text = String(decoding: try Sys.readAll(reader.raw), as: UTF8.self)
-    return (try child.wait().code, text)
+    let exit = try child.wait()
+    // what it wrote fits the pipe; a grandchild may hold the other end
+    try Sys.setNonBlocking(reader.raw)
+    var text = ""
+    while let part = try readReady(reader.raw), !part.isEmpty { text += part }
+    return Output(code: exit.code, text: text)
   }
+
+  /// nil when nothing is there, empty at the end.
+  private func readReady(_ fd: Int32) throws -> String? {
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = read(fd, &bytes, bytes.count)
+    if count >= 0 { return String(decoding: bytes.prefix(count), as: UTF8.self) }
+    let error = Errno.current
+    guard error == .wouldBlock else { throw SyscallError("read", "fd \(fd)", error) }
+    return nil
+  }
+}
+
+struct Output {
+  let code: Int32
+  let text: String
+  var succeeded: Bool { code == 0 }
 }
 
 struct Child: ~Copyable {

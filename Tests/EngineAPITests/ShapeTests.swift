@@ -9,15 +9,17 @@ import Testing
 
 @Suite struct ShapeTests {
   /// The figures of go-units' own tests.
-  @Test(arguments: [
-    (450_000_000, "Less than a second"), (1_000_000_000, "1 second"), (47_000_000_000, "47 seconds"),
-    (60_000_000_000, "About a minute"), (3 * 60_000_000_000, "3 minutes"), (35 * 60_000_000_000, "35 minutes"),
-    (60 * 60_000_000_000, "About an hour"), (60 * 60_000_000_000 + 45 * 60_000_000_000, "2 hours"),
-    (24 * 3_600_000_000_000, "24 hours"), (36 * 3_600_000_000_000, "36 hours"), (2 * 24 * 3_600_000_000_000, "2 days"),
-    (7 * 24 * 3_600_000_000_000, "7 days"), (13 * 24 * 3_600_000_000_000 + 5 * 3_600_000_000_000, "13 days"),
-    (2 * 7 * 24 * 3_600_000_000_000, "2 weeks"), (2 * 30 * 24 * 3_600_000_000_000, "2 months"),
-    (23 * 30 * 24 * 3_600_000_000_000, "23 months"), (24 * 31 * 24 * 3_600_000_000_000, "2 years"),
-  ] as [(Int64, String)])
+  @Test(
+    arguments: [
+      (450_000_000, "Less than a second"), (1_000_000_000, "1 second"), (47_000_000_000, "47 seconds"),
+      (60_000_000_000, "About a minute"), (3 * 60_000_000_000, "3 minutes"), (35 * 60_000_000_000, "35 minutes"),
+      (60 * 60_000_000_000, "About an hour"), (60 * 60_000_000_000 + 45 * 60_000_000_000, "2 hours"),
+      (24 * 3_600_000_000_000, "24 hours"), (36 * 3_600_000_000_000, "36 hours"),
+      (2 * 24 * 3_600_000_000_000, "2 days"),
+      (7 * 24 * 3_600_000_000_000, "7 days"), (13 * 24 * 3_600_000_000_000 + 5 * 3_600_000_000_000, "13 days"),
+      (2 * 7 * 24 * 3_600_000_000_000, "2 weeks"), (2 * 30 * 24 * 3_600_000_000_000, "2 months"),
+      (23 * 30 * 24 * 3_600_000_000_000, "23 months"), (24 * 31 * 24 * 3_600_000_000_000, "2 years"),
+    ] as [(Int64, String)])
   func durations(_ nanoseconds: Int64, _ text: String) { #expect(HumanDuration.text(nanoseconds: nanoseconds) == text) }
 
   @Test func statusIsDockers() {
@@ -42,7 +44,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("1", true), ("true", true), ("yes", true), ("0", false), ("False", false), ("none", false), ("no", false), ("", false),
+    ("1", true), ("true", true), ("yes", true), ("0", false), ("False", false), ("none", false), ("no", false),
+    ("", false),
     (" 0 ", false), ("x", true),
   ])
   func booleans(_ text: String, _ value: Bool) {
@@ -70,7 +73,8 @@ import Testing
   }
 
   static func request(_ query: String, version: APIVersion = .current) -> Request {
-    Request(method: .GET, path: "/", query: Query(query[...]), headers: [:], version: version, connection: NoConnection())
+    Request(
+      method: .GET, path: "/", query: Query(query[...]), headers: [:], version: version, connection: NoConnection())
   }
 
   @Test func filtersComeInBothShapes() throws {
@@ -82,10 +86,11 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("1136073600.000000001", 1_136_073_600_000_000_001), ("1136073600", 1_136_073_600_000_000_000),
-    ("1.5", 1_500_000_000), ("0", 0), ("99999999999999", Int64.max),
-  ] as [(String, Int64)])
+  @Test(
+    arguments: [
+      ("1136073600.000000001", 1_136_073_600_000_000_001), ("1136073600", 1_136_073_600_000_000_000),
+      ("1.5", 1_500_000_000), ("0", 0), ("99999999999999", Int64.max),
+    ] as [(String, Int64)])
   func timestamps(_ text: String, _ nanoseconds: Int64) throws {
     #expect(try Self.request("since=\(text)").timestamp("since") == nanoseconds)
   }
@@ -98,9 +103,12 @@ import Testing
 
   /// As docker 26 draws them.
   @Test func progressBars() {
-    #expect(ProgressBar.text(current: 32768, total: 2_153_984) == "[>                                                  ]  32.77kB/2.154MB")
     #expect(
-      ProgressBar.text(current: 2_153_984, total: 2_153_984) == "[==================================================>]  2.154MB/2.154MB")
+      ProgressBar.text(current: 32768, total: 2_153_984)
+        == "[>                                                  ]  32.77kB/2.154MB")
+    #expect(
+      ProgressBar.text(current: 2_153_984, total: 2_153_984)
+        == "[==================================================>]  2.154MB/2.154MB")
     #expect(ProgressBar.size(999) == "999B")
     #expect(ProgressBar.size(1000) == "1kB")
   }
@@ -116,13 +124,15 @@ import Testing
   static func draft(_ json: JSON) throws -> ContainerDraft {
     let fields = try JSONFields(json)
     return ContainerDraft(
-      config: try ContainerConfig(fields), hostConfig: try fields.fields("HostConfig").map { try HostConfig($0) } ?? HostConfig(),
+      config: try ContainerConfig(fields),
+      hostConfig: try fields.fields("HostConfig").map { try HostConfig($0) } ?? HostConfig(),
       networking: try fields.fields("NetworkingConfig").map { try NetworkingConfig($0) } ?? NetworkingConfig())
   }
 
   @Test func theDefaultNetworkIsTheBridge() throws {
     var draft = try Self.draft([
-      "HostConfig": ["NetworkMode": "default"], "NetworkingConfig": ["EndpointsConfig": ["default": ["MacAddress": "x"]]],
+      "HostConfig": ["NetworkMode": "default"],
+      "NetworkingConfig": ["EndpointsConfig": ["default": ["MacAddress": "x"]]],
     ])
     try draft.adapt(from: .current)
     #expect(draft.hostConfig.networkMode == "bridge")
@@ -139,7 +149,9 @@ import Testing
   }
 
   @Test func optionsOfAnotherMountTypeAreRefusedSince142() throws {
-    let body: JSON = ["HostConfig": ["Mounts": [["Type": "bind", "Source": "/a", "Target": "/b", "VolumeOptions": ["NoCopy": true]]]]]
+    let body: JSON = [
+      "HostConfig": ["Mounts": [["Type": "bind", "Source": "/a", "Target": "/b", "VolumeOptions": ["NoCopy": true]]]]
+    ]
     var draft = try Self.draft(body)
     try draft.adapt(from: APIVersion(1, 41))
     #expect(draft.hostConfig.mounts?.first?.volume == nil)

@@ -195,4 +195,34 @@ import Testing
       _ = listener
     }
   }
+
+  @Test("a container can't reach what listens on the host's loopback, though the host reaches the container from there")
+  func loopback() async throws {
+    try await Host.run { host in
+      let one = try await host.attach(1)
+      let bridge = try #require(HardwareAddress("02:42:ac:11:00:01"))
+      let listener = try Peer.bindUDP(4000)
+      let source = one.ipAddress
+      try host.inside(one) { try Frame.send("to loopback", to: "127.0.0.1", 4000, from: source, via: bridge) }
+      try host.inside(one) { try Frame.send("as loopback", to: "172.17.0.1", 4000, from: "127.0.0.1", via: bridge) }
+      // proves that frames arrive: only this one does
+      try host.inside(one) { try Frame.send("as itself", to: "172.17.0.1", 4000, from: source, via: bridge) }
+      #expect(try Peer.receive(listener) == "as itself")
+    }
+  }
+
+  @Test("what is published on 127.0.0.1 isn't reached over the wire by a frame that names 127.0.0.1")
+  func martian() async throws {
+    try await Host.run { host in
+      let neighbour = try host.neighbour()
+      let one = try await host.attach(
+        1, [PortBinding(53, on: "5300", "127.0.0.1", .udp), PortBinding(53, on: "5301", "", .udp)])
+      let listener = try host.inside(one) { try Peer.bindUDP(53) }
+      var links = try NetlinkSocket(.route)
+      let wire = try #require(try links.link(named: "wire0")?.hardwareAddress)
+      try within(neighbour) { try Frame.send("martian", to: "127.0.0.1", 5300, from: "198.51.100.2", via: wire) }
+      try within(neighbour) { try Frame.send("decent", to: "198.51.100.1", 5301, from: "198.51.100.2", via: wire) }
+      #expect(try Peer.receive(listener) == "decent")
+    }
+  }
 }

@@ -74,6 +74,9 @@ public final class Networks: Sendable {
     if let name = configuration.bridgeName, !(1...Netlink.nameLimit).contains(name.utf8.count) || name.contains("/") {
       throw EngineError.invalidParameter("invalid bridge name \"\(name)\"")
     }
+    if configuration.bridgeName == "none" {
+      throw EngineError.notImplemented("a daemon without a default bridge (--bridge none) is not built yet")
+    }
     if let mtu = configuration.mtu, !(68...65535).contains(mtu) {
       throw EngineError.invalidParameter("invalid MTU \(mtu)")
     }

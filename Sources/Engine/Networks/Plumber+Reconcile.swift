@@ -10,7 +10,11 @@ extension Plumber {
   /// of the living are known before anything is swept.
   mutating func reconcile(live: [Endpoint]) throws {
     try Sys.mkdirAll(core.names.netnsDirectory, mode: 0o711)
+    // two daemons that start at once in one network namespace must not choose the same subnet: the namespace itself is the lock
+    let lock = try Sys.open("/proc/thread-self/ns/net")
+    try Sys.lock(lock.raw, wait: true)
     let bridge = try assertBridge(live: live)
+    try lock.close()
     core.state.withLock { state in
       state.subnet = bridge.subnet
       state.bridgeIndex = bridge.index
@@ -56,6 +60,10 @@ extension Plumber {
     }
     batch = NetlinkBatch()
     if !own.contains(subnet) { batch.addAddress(subnet, link: link.index) }
+    // what an earlier --bip left; an administrator's own bridge keeps its other addresses
+    if core.configuration.bridgeName == nil {
+      for other in own where other != subnet { batch.deleteAddress(other, link: link.index) }
+    }
     if !link.isUp { batch.setLink(link.index, up: true, name: name) }
     try links.execute(batch)
 

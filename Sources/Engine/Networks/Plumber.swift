@@ -20,6 +20,7 @@ struct Plumber: ~Copyable {
   var lost = false
   /// Making sandboxes failed: tried again when somebody asks for one, not before.
   private var refillFailed = false
+  private var lastFailure = ""
   /// Veths of the dead that should go on their own, and when to give up waiting.
   var stale: Set<Int32> = []
   var staleDeadline: UInt64 = 0
@@ -103,7 +104,9 @@ struct Plumber: ~Copyable {
           deliver(.success(sandbox), kind)
         } catch {
           refillFailed = true
-          core.logger.error("make a network namespace ahead: \(error)")
+          // once a cause: the next who needs a sandbox is told, too
+          if lastFailure != "\(error)" { core.logger.error("make a network namespace ahead: \(error)") }
+          lastFailure = "\(error)"
         }
       } else {
         return

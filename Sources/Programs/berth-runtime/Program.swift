@@ -1,1 +1,19 @@
-@main struct Program { static func main() {} }
+import CLinux
+import Kernel
+
+/// The OCI runtime's command line, runc's: over `ContainerRuntime`, which `berth-shim` uses directly.
+///
+/// Only `--version` is there yet. Everything else is refused with status 1 and says so, for callers must not take a container
+/// for started.
+@main struct Program {
+  static func main() {
+    switch CommandLine.arguments.dropFirst().first {
+    case "--version", "-v":
+      print("berth-runtime version 0.1.0\nspec: 1.2.0")
+    case let command:
+      let what = command.map { "\"\($0)\"" } ?? "running without a command"
+      try? Sys.writeAll(2, "berth-runtime: \(what) is not built yet\n")
+      exit(1)
+    }
+  }
+}

@@ -39,18 +39,23 @@ struct DaemonOptions {
     "dns-opts": .list,
   ]
   private static let plurals = ["host": "hosts", "label": "labels", "dns-opt": "dns-opts"]
-  private static let letters = ["H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help"]
+  private static let letters = [
+    "H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help",
+  ]
 
   /// Reads flags, then the file, which is `/etc/berth/daemon.json` when there is one and none was named.
   init(_ arguments: [String]) throws {
     var file: String?
     var rest = arguments[...]
     while let argument = rest.popFirst() {
-      guard argument.hasPrefix("-"), argument != "-" else { throw Failure(description: "unknown argument: \(argument)") }
+      guard argument.hasPrefix("-"), argument != "-" else {
+        throw Failure(description: "unknown argument: \(argument)")
+      }
       let isLong = argument.hasPrefix("--")
       let body = argument.drop { $0 == "-" }
       var name = String(body.prefix { $0 != "=" })
-      var value = body.contains("=") ? String(body[body.index(after: body.firstIndex(of: "=") ?? body.startIndex)...]) : nil
+      var value =
+        body.contains("=") ? String(body[body.index(after: body.firstIndex(of: "=") ?? body.startIndex)...]) : nil
       if !isLong, value == nil, name.count > 1 {
         // -Hunix://…
         value = String(name.dropFirst())
@@ -66,12 +71,16 @@ struct DaemonOptions {
         continue
       }
       let key = Self.plurals[name] ?? name
-      guard name == "config-file" || (Self.known[key] != nil && (Self.plurals[name] != nil || !Self.plurals.values.contains(name)))
+      guard
+        name == "config-file"
+          || (Self.known[key] != nil && (Self.plurals[name] != nil || !Self.plurals.values.contains(name)))
       else { throw Failure(description: "unknown flag: \(argument)") }
       if Self.known[key] == .toggle {
         set(toggle: key, try Self.bool(value ?? "true", name))
       } else {
-        guard let text = value ?? rest.popFirst() else { throw Failure(description: "flag needs an argument: \(argument)") }
+        guard let text = value ?? rest.popFirst() else {
+          throw Failure(description: "flag needs an argument: \(argument)")
+        }
         if name == "config-file" { file = text } else { try set(key, text, name: "--\(name)") }
       }
       given.insert(key)

@@ -82,6 +82,7 @@ import Networks
     facts.storageDriver = engine.storageDriver
     facts.cgroupVersion = engine.host.layout.mode == .v2 ? 2 : 1
     return EngineNouns(
-      containers: engine.containers, images: engine.images, networks: engine.networks, events: engine.events, facts: facts)
+      containers: engine.containers, images: engine.images, networks: engine.networks, events: engine.events,
+      facts: facts)
   }
 }

@@ -3,19 +3,19 @@ import Kernel
 
 extension Cgroup {
   /// Makes one directory ready for members; answers false when it was there.
-  func makeDirectory(_ place: Place) throws(CgroupError) -> Bool {
+  func makeDirectory(_ place: Place, controlled: Bool = true) throws(CgroupError) -> Bool {
     var isNew = true
     do throws(SyscallError) {
       try Sys.mkdir(place.directory)
     } catch {
       switch error.errno {
       case .fileExists: isNew = false
-      case .noSuchFile where parent != nil: isNew = try makeBelowParents(place)
+      case .noSuchFile where parent != nil: isNew = try makeBelowParents(place, controlled)
       default: throw CgroupError("create", controller: place.name, path: place.directory, error.errno)
       }
     }
     if place.isUnified {
-      try enableControllers(place)
+      if controlled { try enableControllers(place) }
     } else if place.controllers.contains("cpuset") {
       try initialiseCpuset(place)
     }
@@ -23,10 +23,12 @@ extension Cgroup {
   }
 
   /// The directories above are missing: makes them too.
-  private func makeBelowParents(_ place: Place) throws(CgroupError) -> Bool {
+  private func makeBelowParents(_ place: Place, _ controlled: Bool) throws(CgroupError) -> Bool {
     if let parent {
       let above = String(place.directory.dropLast(path.utf8.count - parent.path.utf8.count))
-      _ = try parent.makeDirectory(Place(controllers: place.controllers, directory: above, isUnified: place.isUnified))
+      _ = try parent.makeDirectory(
+        Place(controllers: place.controllers, directory: above, isUnified: place.isUnified),
+        controlled: controlled)
     }
     do throws(SyscallError) {
       try Sys.mkdir(place.directory)
@@ -39,7 +41,8 @@ extension Cgroup {
   /// v1: no task may join a cpuset without processors and memory nodes (ENOSPC). A parent of ours hands its own to children that are
   /// made later by `cgroup.clone_children`, so that mostly one read is all it takes.
   private func initialiseCpuset(_ place: Place) throws(CgroupError) {
-    if try !read(place, "cpuset.cpus").isEmpty { return }
+    // mems is written last: when it is there, so is cpus, whoever else is at it
+    if try !read(place, "cpuset.mems").isEmpty { return }
     let above = String(place.directory.dropLast(path.utf8.count - (parent?.path.utf8.count ?? 0)))
     let parentPlace = Place(controllers: place.controllers, directory: above, isUnified: false)
     if let parent {

@@ -84,7 +84,11 @@ public struct Cgroup: Sendable, Equatable {
   public func create(_ resources: RuntimeSpec.Resources) throws(CgroupError) -> [String] {
     var made: [String] = []
     do throws(CgroupError) {
-      for place in places where try makeDirectory(place) { made.append(place.directory) }
+      // on a hybrid host little is controlled in the v2 tree: switched on for who asks
+      let needsUnified = layout.mode == .v2 || !resources.hugepageLimits.isEmpty || !resources.unified.isEmpty
+      for place in places where try makeDirectory(place, controlled: !place.isUnified || needsUnified) {
+        made.append(place.directory)
+      }
       return try apply(resources)
     } catch {
       // nothing has entered it yet; what can't be removed now is found by the sweep

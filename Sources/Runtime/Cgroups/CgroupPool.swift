@@ -73,8 +73,9 @@ public struct CgroupPool: Sendable {
           error.errno)
       }
     }
+    let needsUnified = !resources.hugepageLimits.isEmpty || !resources.unified.isEmpty
     do throws(CgroupError) {
-      if let unified = group.unifiedPlace { _ = try group.makeDirectory(unified) }
+      if let unified = group.unifiedPlace { _ = try group.makeDirectory(unified, controlled: needsUnified) }
       var rest = resources
       rest.devices = []
       return (group, try group.update(rest))

@@ -18,7 +18,7 @@ import OCI
 /// container.finish()
 /// ```
 public final class RunningContainer {
-  public let plan: LaunchPlan
+  public private(set) var plan: LaunchPlan
   /// Pid 1 of the container (Berth's own init, with `plan.initProcess`).
   public let process: ContainerProcess
   public let cgroup: Cgroup
@@ -55,6 +55,15 @@ public final class RunningContainer {
       throw error
     }
     warnings += launch.warnings.dropFirst(seen)
+  }
+
+  /// Keeps of the plan only what execs need: mounts, paths and environment of the first process are kilobytes for each container.
+  public func forgetPlan() {
+    var spec = RuntimeSpec()
+    spec.linux.namespaces = plan.spec.linux.namespaces
+    spec.linux.personality = plan.spec.linux.personality
+    plan = LaunchPlan(
+      id: plan.id, spec: spec, rootfs: .directory(""), user: plan.user, stdio: plan.stdio, exitRecord: plan.exitRecord)
   }
 
   /// Kills what is left in the cgroup, removes it, and drops the namespaces. Call once the exit has been reported.

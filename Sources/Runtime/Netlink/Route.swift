@@ -60,6 +60,17 @@ extension NetlinkBatch {
     }
   }
 
+  /// EADDRNOTAVAIL when it doesn't have it.
+  public mutating func deleteAddress(_ subnet: IPv4Subnet, link: Int32) {
+    var header = ifaddrmsg()
+    header.ifa_family = UInt8(AF_INET)
+    header.ifa_prefixlen = UInt8(subnet.prefix)
+    header.ifa_index = UInt32(bitPattern: link)
+    message(Int(RTM_DELADDR), flags: 0, header: header, "delete address", "\(subnet)") { batch in
+      batch.attribute(Int(IFA_LOCAL), subnet.address.bytes)
+    }
+  }
+
   /// `destination` nil: the default route.
   public mutating func addRoute(_ destination: IPv4Subnet? = nil, gateway: IPv4Address, link: Int32) {
     var header = rtmsg()

@@ -42,7 +42,10 @@ extension Shim {
     } catch { reply = .failure(error) }
     connection.send(reply.encoded(tag: tag))
     if case .state(let state) = reply { untold.removeAll { exec in state.execs.contains { $0.id == exec.id } } }
-    if case .started = reply { watchMemory() }
+    if case .started = reply {
+      hasLaunched = true
+      watchMemory()
+    }
     if case .failed = phase, started == nil, case .some(.string("start")) = fields.value("op") { release() }
     if case .some(.string("release")) = fields.value("op"), started == nil { release() }
   }
@@ -137,6 +140,7 @@ extension Shim {
       let started = ShimProtocol.Started(
         pid: container.process.pid, startedAt: Sys.realtimeNanoseconds(), warnings: container.warnings)
       self.started = started
+      container.forgetPlan()
       phase = .running(container)
       watchMain(container)
       return started

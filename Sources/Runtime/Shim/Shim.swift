@@ -48,6 +48,8 @@ public final class Shim {
   var untold: [ShimProtocol.Exec] = []
   var outcome: Outcome
   private var oomSource: OOMSource?
+  /// A process was started since memory was last given back.
+  var hasLaunched = false
 
   /// What is needed of the plan at the end.
   struct Outcome {
@@ -237,9 +239,15 @@ public final class Shim {
     } catch { Complaint.tell("\(error)") }
   }
 
+  /// Called when there is nothing to do: what was needed for a moment goes back to the kernel.
   private func giveBackMemory() {
     loop.buffer.giveBack()
     streams.log?.output.giveBack()
     malloc_trim(0)
+    guard hasLaunched else { return }
+    hasLaunched = false
+    // A launch touches stack and code that waiting doesn't.
+    cl_give_back_stack()
+    cl_give_back_code()
   }
 }

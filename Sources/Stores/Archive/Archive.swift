@@ -35,9 +35,10 @@ public struct ArchiveError: Error, Sendable, Equatable, CustomStringConvertible 
 public struct ArchiveLimits: Sendable {
   /// Bytes after decompression, all members and headers together.
   public var totalBytes: Int64 = 1 << 40
-  /// Decompressed bytes for each compressed one, counted once `ratioGrace` bytes have come out. DEFLATE's own best is 1032.
-  public var ratio: Int64 = 1100
-  public var ratioGrace: Int64 = 64 << 20
+  /// Decompressed bytes for each compressed one, counted once `ratioGrace` bytes have come out: beyond that much, only zeros shrink so.
+  /// (DEFLATE's own best is 1032, zstd's 32,768.)
+  public var ratio: Int64 = 250
+  public var ratioGrace: Int64 = 4 << 30
   /// Members of one tar.
   public var members: Int = 10_000_000
   /// Bytes of one PAX header or GNU long name.

@@ -23,7 +23,11 @@ public final class Decompressor: ByteSource {
   public init(_ source: any ByteSource, limits: ArchiveLimits = ArchiveLimits()) throws {
     input = BufferedSource(source, capacity: 128 << 10)
     self.limits = limits
-    format = Self.detect(try input.peek(4))
+    let magic = try input.peek(6)
+    if let other = Self.unsupported(magic) {
+      throw ArchiveError("\(other) compression isn't supported, only gzip and zstd are")
+    }
+    format = Self.detect(magic)
     engine = .plain
     switch format {
     case .plain: break
@@ -60,6 +64,12 @@ public final class Decompressor: ByteSource {
     let number = UInt32(littleEndian: magic.loadUnaligned(as: UInt32.self))
     // A zstd frame, or a skippable one before it (RFC 8878, 3.1.2).
     return number == 0xFD2F_B528 || number & 0xFFFF_FFF0 == 0x184D_2A50 ? .zstd : .plain
+  }
+
+  /// What others take and this doesn't, so that it is told as that and not as a damaged tar.
+  private static func unsupported(_ magic: UnsafeRawBufferPointer) -> String? {
+    if magic.starts(with: [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]) { return "xz" }
+    return magic.starts(with: "BZh".utf8) && magic.count > 3 && (0x31...0x39).contains(magic[3]) ? "bzip2" : nil
   }
 
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {

@@ -23,7 +23,7 @@ extension Containers {
       }
     }
     table.withLock { $0.execs[exec.id] = container.id }
-    tell("exec_create: " + config.cmd.joined(separator: " "), container.snapshot, ["execID": exec.id])
+    tell("exec_create: " + Self.line(config), container.snapshot, ["execID": exec.id])
     return exec.id
   }
 
@@ -66,7 +66,7 @@ extension Containers {
     }
     let plan = try plan(exec, container.snapshot, consoleSize ?? exec.config.consoleSize, stdin: attach?.stdin ?? false)
     let config = exec.config
-    tell("exec_start: " + config.cmd.joined(separator: " "), container.snapshot, ["execID": id])
+    tell("exec_start: " + Self.line(config), container.snapshot, ["execID": id])
 
     let framed = attach?.framed ?? !config.tty
     var connection: AttachRequest.Connection?
@@ -141,6 +141,11 @@ extension Containers {
       }
     }
     return result
+  }
+
+  /// The command as Docker's events show it: program, space, arguments.
+  private static func line(_ config: ExecConfig) -> String {
+    (config.cmd.first ?? "") + " " + config.cmd.dropFirst().joined(separator: " ")
   }
 
   static func explainExec(_ error: any Error) -> (EngineError, Int32) {

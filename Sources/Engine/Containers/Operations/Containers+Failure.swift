@@ -29,9 +29,11 @@ extension Containers {
     behind("remove the run directory of \(container.id)") { [run = runDirectory(container.id)] in
       try Self.removeIfThere(run)
     }
-    container.resolveWaiters(.exit, WaitResult(statusCode: code, error: told.message))
-    if snapshot.hostConfig.autoRemove {
-      do { try await removeNow(container, result: WaitResult(statusCode: code, error: told.message)) } catch {
+    // `docker run --rm` waits beside its start, whose answer has the reason already: here the code alone, as dockerd says it.
+    let removes = snapshot.hostConfig.autoRemove
+    container.resolveWaiters(.exit, WaitResult(statusCode: code, error: removes ? nil : told.message))
+    if removes {
+      do { try await removeNow(container, result: WaitResult(statusCode: code)) } catch {
         logger.error("remove container \(container.id) after its start failed: \(error)")
       }
     }

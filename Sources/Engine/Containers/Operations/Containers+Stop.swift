@@ -28,7 +28,10 @@ extension Containers {
       }
       container.live.withLock { $0.restarting = true }
       defer { container.live.withLock { $0.restarting = false } }
-      if container.state.running { try await halt(container, signal: signal, timeout: timeout, manual: false) }
+      if container.state.running {
+        try await halt(container, signal: signal, timeout: timeout, manual: false)
+        tell("stop", container.snapshot)
+      }
       try await launch(container, manual: true)
       tell("restart", container.snapshot)
     }

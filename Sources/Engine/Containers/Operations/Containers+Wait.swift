@@ -9,7 +9,7 @@ extension Containers {
     if condition == .notRunning, !container.state.running {
       container.forget(waiter: id)
       let state = container.state
-      return ContainerWait { WaitResult(statusCode: state.exitCode, error: nil) }
+      return ContainerWait { WaitResult(statusCode: state.exitCode, error: state.error.isEmpty ? nil : state.error) }
     }
     if condition == .removed, table.withLock({ $0.byID[container.id] == nil }) {
       waiter.resolve(.success(WaitResult(statusCode: container.state.exitCode)))
