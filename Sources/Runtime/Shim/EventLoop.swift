@@ -17,16 +17,17 @@ final class EventLoop {
   static let headerRoom = 8
   static let readSize = 64 << 10
 
-  /// Called before the loop waits idly, once after each `touch()`.
+  /// Called once after each `touch()`, when nothing has happened for `quiet` milliseconds.
   var onIdle: () -> Void = {}
   private var touched = false
+  private static let quiet: Int32 = 1000
 
   init() throws(SyscallError) {
     epoll = try Sys.epoll()
     buffer = try PageBuffer(capacity: Self.headerRoom + Self.readSize)
   }
 
-  /// Something was done that may have left memory to give back.
+  /// Something was done that may have left memory to give back. It stays while there is more to do, since it would be needed again.
   func touch() { touched = true }
 
   func stop() { stopped = true }
@@ -37,7 +38,7 @@ final class EventLoop {
     defer { events.deallocate() }
     events.initialize(repeating: epoll_event())
     while !stopped {
-      let count = try Sys.epollWait(epoll.raw, events, timeout: touched ? 0 : -1)
+      let count = try Sys.epollWait(epoll.raw, events, timeout: touched ? Self.quiet : -1)
       if count == 0 {
         touched = false
         onIdle()
