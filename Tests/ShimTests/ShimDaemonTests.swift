@@ -1,4 +1,5 @@
 import CLinux
+import Cgroups
 import ContainerRuntime
 import Containers
 import Kernel
@@ -69,6 +70,33 @@ struct ShimDaemonTests {
     _ = try await second.state()
     try await first.signal(SIGKILL)
     #expect(await first.exited() == second.exited())
+  }
+
+  @Test(arguments: [true, false])
+  func terminateLeavesNothing(started: Bool) async throws {
+    let fixture = try ShimFixture()
+    let shim = try await fixture.launch(fixture.plan("sleep 1000"))
+    if started { _ = try await shim.start() }
+    #expect(await shim.terminate(within: .seconds(10)))
+    #expect(try fixture.cgroupIsGone())
+    #expect(await fixture.shimEnded() == .exited(0))
+  }
+
+  @Test func aKilledShimEndsItsConnectionWithoutAnExit() async throws {
+    let fixture = try ShimFixture()
+    let (shim, client, _) = try await fixture.run(fixture.plan("echo up; sleep 1000"))
+    _ = try await client.wait(for: "up\n")
+    try Sys.kill(shim.pid, SIGKILL)
+    #expect(await shim.exited() == nil)
+    #expect(try await client.all().isEmpty)
+    await #expect(throws: ShimError.gone) { try await shim.state() }
+    #expect(await shim.closed(within: .seconds(1)))
+    #expect(try fixture.launcher.adopt(runDirectory: fixture.runDirectory) == nil)
+    #expect(try ExitRecord.read(fixture.recordPath) == nil)
+    // What the daemon does then.
+    let group = try Cgroup(path: ShimFixture.cgroupParent + "/" + fixture.id, layout: CgroupLayout.probe())
+    try group.killAll()
+    try group.remove()
   }
 
   @Test func adoptFindsNothingWhereNothingIs() throws {

@@ -29,11 +29,19 @@ extension Containers {
     }
   }
 
-  /// The shim has gone without telling an exit: the record on disk says how it ended, or nobody knows (a shim that was killed takes its
-  /// container along).
+  /// The shim has gone without telling an exit: the record on disk says how it ended, or nobody knows. A shim that was killed leaves its
+  /// container without a parent, a log or a way to reach it: it is killed too.
   private func lost(_ container: Container, _ shim: ShimConnection, launch: UInt64) async {
     let present = container.live.withLock { $0.launch == launch && $0.shim === shim }
     guard present, container.state.alive else { return }
+    do {
+      let group = try cgroup(of: container.snapshot)
+      try await blocking {
+        guard group.exists else { return }
+        try group.killAll()
+        try group.remove()
+      }
+    } catch { logger.error("kill what the lost shim of container \(container.id) left: \(error)") }
     let record = await recordedExit(container.id)
     await exited(container, record, launch: launch)
   }

@@ -138,9 +138,7 @@ extension Containers {
       let path = configuration.execRoot + "/containers/" + entry.name
       if let shim = try? shims.adopt(runDirectory: path) {
         logger.warning("the shim of container \(entry.name), which has no record, is ended")
-        do { try await shim.signal(Signal.kill) } catch { logger.debug("signal the shim of \(entry.name): \(error)") }
-        shim.abandon()
-        _ = await shim.closed(within: .seconds(10))
+        if !(await shim.terminate(within: .seconds(10))) { logger.warning("the shim of \(entry.name) hasn't ended") }
       }
       do { try await blocking { try Self.removeIfThere(path) } } catch { logger.warning("sweep \(path): \(error)") }
     }

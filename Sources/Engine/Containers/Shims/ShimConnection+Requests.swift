@@ -1,3 +1,4 @@
+import CLinux
 public import ContainerRuntime
 public import Kernel
 
@@ -47,6 +48,14 @@ extension ShimConnection {
 
   /// Takes back a container that wasn't started; the shim then ends.
   public func release() async throws { _ = try await request(.release, name: "release") }
+
+  /// Ends the container, started or not, and waits until nothing is left of it; false when that takes longer.
+  public func terminate(within duration: Duration) async -> Bool {
+    // Whichever of the two doesn't apply is refused, and a shim that has gone needs neither.
+    _ = try? await release()
+    _ = try? await signal(SIGKILL)
+    return await closed(within: duration)
+  }
 
   /// As `release`, without waiting: a shim that loses its daemon before the start takes its container back.
   public func abandon() { close() }
