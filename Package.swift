@@ -79,18 +79,25 @@ let package = Package(
     // Engine
     library("Engine", "Events", ["OCI"]),
     library(
-      "Engine", "Images", ["OCI", "Errdefs", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", crypto, logging]),
+      "Engine", "Images",
+      [
+        "CLinux", "OCI", "Errdefs", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", crypto,
+        logging,
+      ]),
     library("Engine", "Networks", ["OCI", "Errdefs", "Kernel", "Netlink", "CLinux", logging]),
     library(
       "Engine", "Containers",
       [
-        "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots", "Metadata", "Events",
+        "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots",
+        "Metadata", "Events",
         logging,
       ]),
     library(
       "Engine", "Engine",
       [
-        "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Events", "Metadata", "ContentStore", "Snapshots", "Cgroups",
+        "CLinux",
+        "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Events", "Metadata", "ContentStore",
+        "Snapshots", "Cgroups",
         "Seccomp", logging,
       ]),
 
@@ -98,7 +105,9 @@ let package = Package(
     library(
       "API", "EngineAPI",
       [
-        "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix, nioHTTP1,
+        "Archive",
+        "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix,
+        nioHTTP1,
         logging,
       ]),
     library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
@@ -113,7 +122,8 @@ let package = Package(
 
     // Tests
     .executableTarget(
-      name: "launch-probe", dependencies: ["ContainerRuntime", "Cgroups", "OCI", "Kernel", "CLinux"], path: "Tests/LaunchProbe",
+      name: "launch-probe", dependencies: ["ContainerRuntime", "Cgroups", "OCI", "Kernel", "CLinux"],
+      path: "Tests/LaunchProbe",
       swiftSettings: common, linkerSettings: fullyStatic),
     tests(
       "ContainerRuntimeTests",
@@ -125,7 +135,9 @@ let package = Package(
     tests("CommandsTests", ["Commands", "OCI", "Kernel"]),
     tests("OCITests", ["OCI"]),
     tests("TerminalTests", ["Terminal", "Kernel", "CLinux"]),
-    tests("ShimTests", ["Shim", "berth-shim", "Cgroups", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
+    tests(
+      "ShimTests",
+      ["Shim", "berth-shim", "Cgroups", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
     tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
     tests("EventsTests", ["Events", "OCI"]),
@@ -133,16 +145,21 @@ let package = Package(
     tests(
       "EngineTests",
       [
-        "Engine", "Containers", "Images", "Networks", "Events", "Archive", "Cgroups", "Netlink", "OCI", "Errdefs", "Kernel", "CLinux",
+        "Engine", "Containers", "Images", "Networks", "Events", "Archive", "Cgroups", "Netlink", "OCI", "Errdefs",
+        "Kernel", "CLinux",
         "berth-shim", crypto, logging,
       ]),
-    tests("EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging]),
+    tests(
+      "EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging]),
     tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"]),
     tests("ContentStoreTests", ["ContentStore", "Errdefs", "Kernel", "OCI", "CLinux"]),
     tests("SnapshotsTests", ["Snapshots", "Archive", "Errdefs", "Kernel", "OCI", "CLinux"]),
     tests(
       "ImagesTests",
-      ["Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI", "CLinux", logging]),
+      [
+        "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI", "CLinux",
+        logging,
+      ]),
     tests("NetworksTests", ["Networks", "Netlink", "Kernel", "OCI", "Errdefs", "CLinux", logging]),
     tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"]),
   ]

@@ -61,7 +61,8 @@ struct DockerCLITests {
   func followedLogs() throws {
     try Daemon.with { daemon in
       _ = try docker(
-        daemon, "run", "-d", "--name", "fol", "busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo $i; usleep 100000; done"
+        daemon, "run", "-d", "--name", "fol", "busybox", "sh", "-c",
+        "for i in 1 2 3 4 5; do echo $i; usleep 100000; done"
       )
       #expect(try docker(daemon, "logs", "-f", "fol").out == "1\n2\n3\n4\n5\n")
     }
@@ -71,7 +72,8 @@ struct DockerCLITests {
   func terminal() throws {
     try Daemon.with { daemon in
       let docker = try #require(daemon.docker)
-      let shell = try TerminalSession(docker, ["run", "-it", "--name", "term", "busybox", "sh"], rows: 30, columns: 100)
+      let shell = try TerminalSession(
+        docker, ["run", "-it", "--name", "term", "busybox", "sh"], rows: 30, columns: 100)
       try shell.type("stty size; tty; echo done-$((40+2))\n")
       #expect(try shell.expect("done-42"), "\(shell.screen)")
       #expect(shell.screen.contains("30 100"), "\(shell.screen)")

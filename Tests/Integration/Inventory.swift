@@ -21,7 +21,9 @@ struct Inventory: Equatable, CustomStringConvertible {
     links = try Sys.entries(of: "/sys/class/net").count { $0.name.hasPrefix("veth") || $0.name.hasPrefix("berth") }
     netns = ((try? Sys.entries(of: "\(daemon.folder)/run/netns")) ?? []).count
     files = ["run/containers", "data/containers", "data/snapshots"].flatMap { folder in
-      ((try? Sys.entries(of: "\(daemon.folder)/\(folder)")) ?? []).map { "\(folder)/\($0.name)" }.filter { !$0.hasSuffix("/.pool") }
+      ((try? Sys.entries(of: "\(daemon.folder)/\(folder)")) ?? []).map { "\(folder)/\($0.name)" }.filter {
+        !$0.hasSuffix("/.pool")
+      }
     }.sorted()
     processes = try Sys.entries(of: "/proc").count { entry in
       guard entry.name.allSatisfy(\.isNumber) else { return false }

@@ -48,7 +48,8 @@ struct IsolationTests {
     Probe("--privileged", "awk '/^Seccomp:/{print $2}' /proc/self/status", "0"),
     // Devices and mounts
     Probe(
-      "", "ls /dev | grep -v core | tr '\\n' ' '", "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero "
+      "", "ls /dev | grep -v core | tr '\\n' ' '",
+      "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero "
     ),
     Probe("", "stat -c '%t:%T %a' /dev/null", "1:3 666"),
     Probe("", "mknod /tmp/mem c 1 1 && cat /tmp/mem 2>&1 | grep -c 'Operation not permitted'", "1"),

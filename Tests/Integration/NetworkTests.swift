@@ -41,7 +41,8 @@ struct NetworkTests {
       try daemon.start()
       #expect(try fetch("127.0.0.1", 18082)?.hasSuffix("again\n") == true)
       try daemon.ok(
-        "run", "-d", "--name", "udp", "-p", "18083:9/udp", "busybox", "sh", "-c", "sleep 1000 | nc -u -l -p 9 >/tmp/got; sleep 1000")
+        "run", "-d", "--name", "udp", "-p", "18083:9/udp", "busybox", "sh", "-c",
+        "sleep 1000 | nc -u -l -p 9 >/tmp/got; sleep 1000")
       let seen = "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q word /tmp/got && echo got && break; usleep 100000; done"
       try sendUDP("word\n", port: 18083)
       #expect(try daemon.ok("exec", "udp", "sh", "-c", seen).line == "got")

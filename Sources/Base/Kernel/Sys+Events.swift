@@ -6,7 +6,9 @@ extension Sys {
   }
 
   /// epoll_ctl(2); `operation`: EPOLL_CTL_ADD, _MOD, _DEL. `token` comes back with the event.
-  public static func epollControl(_ epoll: Int32, _ operation: Int32, _ fd: Int32, events: UInt32 = 0, token: UInt64 = 0)
+  public static func epollControl(
+    _ epoll: Int32, _ operation: Int32, _ fd: Int32, events: UInt32 = 0, token: UInt64 = 0
+  )
     throws(SyscallError)
   {
     var event = epoll_event(events: events, data: epoll_data_t(u64: token))
@@ -37,7 +39,7 @@ extension Sys {
     var value: UInt64 = 0
     do throws(SyscallError) {
       try retrying("read", "eventfd \(fd)") { CLinux.read(fd, &value, 8) }
-    } catch where error.errno == .wouldBlock { return 0 }
+    } catch  where error.errno == .wouldBlock { return 0 }
     return value
   }
 

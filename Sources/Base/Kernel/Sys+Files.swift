@@ -22,7 +22,7 @@ extension Sys {
             try retrying("openat2", path) {
               cl_openat2(directory, path, UInt64(UInt32(bitPattern: flags | O_CLOEXEC)), UInt64(mode), UInt64(resolve))
             }))
-      } catch where error.errno == .wouldBlock { continue }
+      } catch  where error.errno == .wouldBlock { continue }
     }
     throw SyscallError("openat2", path, .wouldBlock)
   }
@@ -32,7 +32,9 @@ extension Sys {
     try retrying("read", "fd \(fd)") { CLinux.read(fd, buffer.baseAddress, buffer.count) }
   }
 
-  public static func pread(_ fd: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(SyscallError) -> Int {
+  public static func pread(_ fd: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(SyscallError)
+    -> Int
+  {
     try retrying("pread", "fd \(fd)") { CLinux.pread(fd, buffer.baseAddress, buffer.count, off_t(offset)) }
   }
 
@@ -70,7 +72,9 @@ extension Sys {
       var failure: SyscallError?
       let room = min(chunk, limit - start + 1)
       let more = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
-        do throws(SyscallError) { count = try read(fd, UnsafeMutableRawBufferPointer(buffer)) } catch { failure = error }
+        do throws(SyscallError) { count = try read(fd, UnsafeMutableRawBufferPointer(buffer)) } catch {
+          failure = error
+        }
       }
       if let failure { throw failure }
       if more.isEmpty { return bytes }
@@ -81,7 +85,9 @@ extension Sys {
   }
 
   /// A whole small file.
-  public static func readFile(_ path: String, at directory: Int32 = AT_FDCWD, limit: Int = 64 << 20) throws(SyscallError) -> [UInt8] {
+  public static func readFile(_ path: String, at directory: Int32 = AT_FDCWD, limit: Int = 64 << 20)
+    throws(SyscallError) -> [UInt8]
+  {
     let file = try open(path, O_RDONLY, at: directory)
     do throws(SyscallError) { return try readAll(file.raw, limit: limit) } catch { throw error.on(path) }
   }
@@ -100,16 +106,18 @@ extension Sys {
   public static func mkdirAll(_ path: String, mode: mode_t = 0o755) throws(SyscallError) {
     do throws(SyscallError) {
       try mkdir(path, mode: mode)
-    } catch where error.errno == .fileExists {
+    } catch  where error.errno == .fileExists {
       return
-    } catch where error.errno == .noSuchFile {
+    } catch  where error.errno == .noSuchFile {
       guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw error }
       try mkdirAll(String(path[..<slash]), mode: mode)
-      do throws(SyscallError) { try mkdir(path, mode: mode) } catch where error.errno == .fileExists { return }
+      do throws(SyscallError) { try mkdir(path, mode: mode) } catch  where error.errno == .fileExists { return }
     }
   }
 
-  public static func mknod(_ path: String, mode: mode_t, device: UInt64, at directory: Int32 = AT_FDCWD) throws(SyscallError) {
+  public static func mknod(_ path: String, mode: mode_t, device: UInt64, at directory: Int32 = AT_FDCWD)
+    throws(SyscallError)
+  {
     try retrying("mknod", path) { mknodat(directory, path, mode, dev_t(device)) }
   }
 
@@ -133,7 +141,8 @@ extension Sys {
 
   /// renameat2(2); `flags`: RENAME_NOREPLACE (1), RENAME_EXCHANGE (2).
   public static func rename(
-    _ old: String, at oldDirectory: Int32 = AT_FDCWD, to new: String, at newDirectory: Int32 = AT_FDCWD, flags: UInt32 = 0
+    _ old: String, at oldDirectory: Int32 = AT_FDCWD, to new: String, at newDirectory: Int32 = AT_FDCWD,
+    flags: UInt32 = 0
   ) throws(SyscallError) {
     try retrying("rename", "\(old)\" to \"\(new)") { cl_renameat2(oldDirectory, old, newDirectory, new, flags) }
   }
@@ -154,7 +163,9 @@ extension Sys {
   }
 
   /// fstatat(2); pass AT_SYMLINK_NOFOLLOW for the link itself, AT_EMPTY_PATH for the descriptor.
-  public static func status(_ path: String, at directory: Int32 = AT_FDCWD, flags: Int32 = 0) throws(SyscallError) -> stat {
+  public static func status(_ path: String, at directory: Int32 = AT_FDCWD, flags: Int32 = 0) throws(SyscallError)
+    -> stat
+  {
     var status = stat()
     try retrying("stat", path) { fstatat(directory, path, &status, flags) }
     return status
@@ -179,7 +190,9 @@ extension Sys {
   }
 
   /// fchownat(2), of the link itself.
-  public static func chown(_ path: String, _ uid: uid_t, _ gid: gid_t, at directory: Int32 = AT_FDCWD) throws(SyscallError) {
+  public static func chown(_ path: String, _ uid: uid_t, _ gid: gid_t, at directory: Int32 = AT_FDCWD)
+    throws(SyscallError)
+  {
     try retrying("chown", path) { fchownat(directory, path, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) }
   }
 
@@ -205,7 +218,9 @@ extension Sys {
   public static func fdatasync(_ fd: Int32) throws(SyscallError) {
     try retrying("fdatasync", "fd \(fd)") { CLinux.fdatasync(fd) }
   }
-  public static func syncfs(_ fd: Int32) throws(SyscallError) { try retrying("syncfs", "fd \(fd)") { CLinux.syncfs(fd) } }
+  public static func syncfs(_ fd: Int32) throws(SyscallError) {
+    try retrying("syncfs", "fd \(fd)") { CLinux.syncfs(fd) }
+  }
 
   /// Adds to an inode's flags (ioctl_iflags(2)), e.g. FS_TOPDIR_FL (0x20000). ENOTTY or EOPNOTSUPP: the file system has none.
   public static func addInodeFlags(_ fd: Int32, _ flags: Int32) throws(SyscallError) {
@@ -294,7 +309,9 @@ extension Sys {
       if durable { try fdatasync(file.raw) }
     } catch { throw error.on(temporary) }
     try rename(temporary, to: path)
-    if durable, let slash = path.lastIndex(of: "/") { try syncDirectory(slash == path.startIndex ? "/" : String(path[..<slash])) }
+    if durable, let slash = path.lastIndex(of: "/") {
+      try syncDirectory(slash == path.startIndex ? "/" : String(path[..<slash]))
+    }
   }
 
   /// memfd_create(2): an anonymous file. `sealable` allows F_ADD_SEALS.

@@ -47,7 +47,9 @@ extension Sys {
   }
 
   /// open_tree(2); OPEN_TREE_CLONE for a detached copy, AT_RECURSIVE for what is mounted below too, AT_EMPTY_PATH for the descriptor itself.
-  public static func openTree(_ path: String, at directory: Int32 = AT_FDCWD, flags: UInt32) throws(SyscallError) -> Descriptor {
+  public static func openTree(_ path: String, at directory: Int32 = AT_FDCWD, flags: UInt32) throws(SyscallError)
+    -> Descriptor
+  {
     Descriptor(
       owning: Int32(
         try retrying("open_tree", path) { cl_open_tree(directory, path, flags | UInt32(bitPattern: O_CLOEXEC)) }))
@@ -61,7 +63,8 @@ extension Sys {
 
   /// mount_setattr(2), Linux 5.12. `propagation`: MS_PRIVATE, MS_SLAVE, … or 0. `userNamespace`: with MOUNT_ATTR_IDMAP set.
   public static func mountSetAttributes(
-    _ mount: Int32, path: String = "", set: UInt64 = 0, clear: UInt64 = 0, propagation: UInt64 = 0, userNamespace: Int32 = 0,
+    _ mount: Int32, path: String = "", set: UInt64 = 0, clear: UInt64 = 0, propagation: UInt64 = 0,
+    userNamespace: Int32 = 0,
     recursive: Bool = false
   ) throws(SyscallError) {
     var attributes = cl_mount_attr(
@@ -71,8 +74,12 @@ extension Sys {
   }
 
   public static func chdir(_ path: String) throws(SyscallError) { try retrying("chdir", path) { CLinux.chdir(path) } }
-  public static func fchdir(_ fd: Int32) throws(SyscallError) { try retrying("fchdir", "fd \(fd)") { CLinux.fchdir(fd) } }
-  public static func chroot(_ path: String) throws(SyscallError) { try retrying("chroot", path) { CLinux.chroot(path) } }
+  public static func fchdir(_ fd: Int32) throws(SyscallError) {
+    try retrying("fchdir", "fd \(fd)") { CLinux.fchdir(fd) }
+  }
+  public static func chroot(_ path: String) throws(SyscallError) {
+    try retrying("chroot", path) { CLinux.chroot(path) }
+  }
 
   /// The working directory; paths outside the root begin with `(unreachable)`.
   public static func getcwd() throws(SyscallError) -> String {

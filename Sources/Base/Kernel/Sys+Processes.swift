@@ -64,7 +64,8 @@ extension Sys {
   }
 
   @discardableResult
-  public static func prctl(_ operation: Int32, _ a: UInt = 0, _ b: UInt = 0, _ c: UInt = 0, _ d: UInt = 0) throws(SyscallError)
+  public static func prctl(_ operation: Int32, _ a: UInt = 0, _ b: UInt = 0, _ c: UInt = 0, _ d: UInt = 0)
+    throws(SyscallError)
     -> Int32
   { try retrying("prctl", "\(operation)") { cl_prctl(operation, a, b, c, d) } }
 
@@ -103,13 +104,19 @@ extension Sys {
     try retrying("setgroups") { cl_setgroups(groups.count, groups) }
   }
   /// Real, effective and saved id of the calling thread.
-  public static func setuid(_ uid: uid_t) throws(SyscallError) { try retrying("setresuid", "\(uid)") { cl_setresuid(uid) } }
-  public static func setgid(_ gid: gid_t) throws(SyscallError) { try retrying("setresgid", "\(gid)") { cl_setresgid(gid) } }
+  public static func setuid(_ uid: uid_t) throws(SyscallError) {
+    try retrying("setresuid", "\(uid)") { cl_setresuid(uid) }
+  }
+  public static func setgid(_ gid: gid_t) throws(SyscallError) {
+    try retrying("setresgid", "\(gid)") { cl_setresgid(gid) }
+  }
 
   public static func setsid() throws(SyscallError) { try retrying("setsid") { CLinux.setsid() } }
 
   /// close_range(2), Linux 5.9; marks close-on-exec instead when `closeOnExec` (5.11).
-  public static func closeRange(from first: UInt32, through last: UInt32 = .max, closeOnExec: Bool = false) throws(SyscallError) {
+  public static func closeRange(from first: UInt32, through last: UInt32 = .max, closeOnExec: Bool = false)
+    throws(SyscallError)
+  {
     try retrying("close_range") { cl_close_range(first, last, closeOnExec ? 4 : 0) }
   }
 
@@ -124,7 +131,8 @@ extension Sys {
       withUnsafeBytes(of: field) { String(decoding: $0.prefix(while: { $0 != 0 }), as: UTF8.self) }
     }
     return SystemName(
-      sysname: text(name.sysname), nodename: text(name.nodename), release: text(name.release), version: text(name.version),
+      sysname: text(name.sysname), nodename: text(name.nodename), release: text(name.release),
+      version: text(name.version),
       machine: text(name.machine))
   }
 

@@ -56,7 +56,8 @@ extension Sys {
 
   /// One message with up to 16 descriptors beside it; SIGPIPE is never raised.
   @discardableResult
-  public static func send(_ fd: Int32, _ bytes: UnsafeRawBufferPointer, descriptors: [Int32] = [], flags: Int32 = 0) throws(SyscallError)
+  public static func send(_ fd: Int32, _ bytes: UnsafeRawBufferPointer, descriptors: [Int32] = [], flags: Int32 = 0)
+    throws(SyscallError)
     -> Int
   {
     try retrying("sendmsg", "fd \(fd)") {
@@ -65,7 +66,8 @@ extension Sys {
   }
 
   /// One message and the descriptors that came with it, which the caller now owns. 0 bytes: the peer is gone.
-  public static func receive(_ fd: Int32, _ buffer: UnsafeMutableRawBufferPointer, flags: Int32 = 0) throws(SyscallError)
+  public static func receive(_ fd: Int32, _ buffer: UnsafeMutableRawBufferPointer, flags: Int32 = 0)
+    throws(SyscallError)
     -> (count: Int, descriptors: [Int32], truncated: Bool)
   {
     var count: Int32 = 0

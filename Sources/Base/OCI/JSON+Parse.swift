@@ -22,7 +22,9 @@ extension JSON {
 
   public static func parse(_ bytes: [UInt8], maximumDepth: Int = 200) throws(JSONError) -> JSON {
     let result: Result<JSON, JSONError> = bytes.withUnsafeBufferPointer { buffer in
-      do throws(JSONError) { return .success(try parse(buffer, maximumDepth: maximumDepth)) } catch { return .failure(error) }
+      do throws(JSONError) { return .success(try parse(buffer, maximumDepth: maximumDepth)) } catch {
+        return .failure(error)
+      }
     }
     return try result.get()
   }
@@ -215,7 +217,9 @@ extension JSON {
       let digits = position
       skipDigits()
       guard position > digits else { throw error("unexpected character") }
-      guard bytes[digits] != UInt8(ascii: "0") || position == digits + 1 else { throw error("a number with a leading zero") }
+      guard bytes[digits] != UInt8(ascii: "0") || position == digits + 1 else {
+        throw error("a number with a leading zero")
+      }
       if peek == UInt8(ascii: ".") {
         isInteger = false
         position += 1

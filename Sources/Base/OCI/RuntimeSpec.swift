@@ -32,7 +32,8 @@ public struct RuntimeSpec: Sendable, Equatable {
     public var uidMappings: [IDMapping]
     public var gidMappings: [IDMapping]
     public init(
-      destination: String, type: String? = nil, source: String? = nil, options: [String] = [], uidMappings: [IDMapping] = [],
+      destination: String, type: String? = nil, source: String? = nil, options: [String] = [],
+      uidMappings: [IDMapping] = [],
       gidMappings: [IDMapping] = []
     ) {
       self.destination = destination

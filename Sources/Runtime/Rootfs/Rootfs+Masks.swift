@@ -17,7 +17,7 @@ extension Rootfs {
         let place: Descriptor
         do throws(SyscallError) {
           place = try root.open(path, O_PATH)
-        } catch where error.errno == .noSuchFile || error.errno == .notDirectory { continue }
+        } catch  where error.errno == .noSuchFile || error.errno == .notDirectory { continue }
         if try Sys.fstat(place.raw).type != FileType.directory {
           if null == nil { null = try hostNull() }
           if let null = null?.raw { try cover(place, with: try DetachedMount.copy(of: null)) }
