@@ -30,22 +30,19 @@ struct NetworkTests {
     }
   }
 
-  @Test("udp is published too, and ports survive the daemon")
-  func udpAndRestart() throws {
+  @Test("published ports need no daemon and are told by port")
+  func withoutTheDaemon() throws {
     try Daemon.with { daemon in
       try daemon.ok(
-        "run", "-d", "--name", "up", "-p", "18082:80", "busybox", "sh", "-c",
+        "run", "-d", "--name", "up", "-p", "18082:80", "-p", "18083:9/udp", "busybox", "sh", "-c",
         "mkdir /www; echo again >/www/index.html; exec httpd -f -p 80 -h /www")
       try daemon.kill()
-      #expect(try fetch("127.0.0.1", 18082)?.hasSuffix("again\n") == true, "no daemon is needed for a published port")
+      let alone = try fetch("127.0.0.1", 18082)
+      #expect(alone?.hasSuffix("again\n") == true, "\(alone ?? "no answer")")
       try daemon.start()
-      #expect(try fetch("127.0.0.1", 18082)?.hasSuffix("again\n") == true)
-      try daemon.ok(
-        "run", "-d", "--name", "udp", "-p", "18083:9/udp", "busybox", "sh", "-c",
-        "sleep 1000 | nc -u -l -p 9 >/tmp/got; sleep 1000")
-      let seen = "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q word /tmp/got && echo got && break; usleep 100000; done"
-      try sendUDP("word\n", port: 18083)
-      #expect(try daemon.ok("exec", "udp", "sh", "-c", seen).line == "got")
+      let adopted = try fetch("127.0.0.1", 18082)
+      #expect(adopted?.hasSuffix("again\n") == true, "\(adopted ?? "no answer")")
+      #expect(try daemon.ok("port", "up").lines.sorted() == ["80/tcp -> 0.0.0.0:18082", "9/udp -> 0.0.0.0:18083"])
     }
   }
 
@@ -67,19 +64,5 @@ struct NetworkTests {
       _ = try Command(path: "/bin/sleep").run(["0.05"])
     }
     return nil
-  }
-
-  private func sendUDP(_ text: String, port: UInt16) throws {
-    let socket = try Sys.socket(AF_INET, Sys.sockDatagram)
-    var target = sockaddr_in()
-    target.sin_family = sa_family_t(AF_INET)
-    target.sin_port = port.bigEndian
-    inet_pton(AF_INET, "127.0.0.1", &target.sin_addr)
-    try Sys.retrying("connect") { cl_connect_ipv4(socket.raw, &target) }
-    // The listener may not be up yet: a datagram is sent until nothing refuses it, a few times more.
-    for _ in 0..<10 {
-      _ = try? Sys.writeAll(socket.raw, text)
-      _ = try Command(path: "/bin/sleep").run(["0.1"])
-    }
   }
 }
