@@ -9,11 +9,15 @@ import Kernel
   static func main() {
     switch CommandLine.arguments.dropFirst().first {
     case "--version", "-v":
-      print("berth-runtime version 0.1.0\nspec: 1.2.0")
-    case let command:
-      let what = command.map { "\"\($0)\"" } ?? "running without a command"
-      try? Sys.writeAll(2, "berth-runtime: \(what) is not built yet\n")
-      exit(1)
+      try? Sys.writeAll(1, "berth-runtime version 0.1.0\nspec: 1.2.0\n")
+    // No closure here: `main` is the main actor's, and a closure would bring the concurrency runtime along to check that.
+    case let command?: refuse("\"\(command)\"")
+    case nil: refuse("running without a command")
     }
+  }
+
+  private static func refuse(_ what: String) -> Never {
+    try? Sys.writeAll(2, "berth-runtime: \(what) is not built yet\n")
+    exit(1)
   }
 }

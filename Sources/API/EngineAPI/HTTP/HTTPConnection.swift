@@ -5,7 +5,7 @@ import NIOHTTP1
 
 /// One client's connection, on its event loop: finds the route of each request, collects its body, runs its handler in a task and writes
 /// the answer. It reads from the socket only when it wants something, so that back-pressure needs no watermarks.
-final class HTTPConnection: ChannelInboundHandler, @unchecked Sendable {  // SAFETY: state is touched on its event loop only
+final class HTTPConnection: ChannelInboundHandler, @unchecked Sendable {  // SAFETY: touched on its loop only
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
