@@ -20,8 +20,8 @@ final class ShimFixture: Sendable {
   static let hasBusybox = Sys.exists("/bin/busybox")
   static let cgroupParent = "/berth-shim-test-\(getpid())"
 
-  /// One copy for all, made before any process is started: one that inherits the descriptor it is written by would make its
-  /// execution fail (ETXTBSY).
+  /// One copy for all, made before any process is started: one that inherits the descriptor it is written by would make
+  /// its execution fail (ETXTBSY).
   private static let busybox: Scratch = {
     let scratch = Scratch()
     // SAFETY: no test can run without it
@@ -208,7 +208,8 @@ final class Client: Sendable {
 
   func endInput() throws { try Sys.shutdown(socket.raw, Int32(SHUT_WR)) }
 
-  /// Reads until `enough` or the end, at most `seconds`. On a thread of its own: the reader may wait for what another task does.
+  /// Reads until `enough` or the end, at most `seconds`. On a thread of its own: the reader may wait for what another
+  /// task does.
   private func read(seconds: Int32, _ enough: @escaping @Sendable ([UInt8]) -> Bool) async throws -> (
     bytes: [UInt8], ended: Bool
   ) {

@@ -3,8 +3,7 @@ import Kernel
 
 /// What the shim has to say to whoever reads its standard error: it has no other log.
 enum Complaint {
-  // SAFETY: set once at the start, before anything else runs; the shim has one thread
-  nonisolated(unsafe) static var container = ""
+  nonisolated(unsafe) static var container = ""  // SAFETY: set once, at the start of a program with one thread
 
   static func tell(_ message: String) {
     let line = "berth-shim \(container.prefix(12)): \(message)\n"
