@@ -85,7 +85,7 @@ let package = Package(
       "Engine", "Containers",
       [
         "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots", "Metadata", "Events",
-        logging,
+        "Terminal", logging,
       ]),
     library(
       "Engine", "Engine",
