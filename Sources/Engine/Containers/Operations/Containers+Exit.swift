@@ -1,3 +1,4 @@
+import Cgroups
 import ContainerRuntime
 import Errdefs
 import Kernel
