@@ -129,7 +129,7 @@ let package = Package(
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
     tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
     tests("EventsTests", ["Events", "OCI"]),
-    tests("ContainersTests", ["Containers", "Cgroups", "OCI", "Errdefs", "Kernel", "CLinux"]),
+    tests("ContainersTests", ["Containers", "Cgroups", "Terminal", "OCI", "Errdefs", "Kernel", "CLinux"]),
     tests(
       "EngineTests",
       [
