@@ -89,8 +89,7 @@ let package = Package(
       "Engine", "Containers",
       [
         "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots",
-        "Metadata", "Events",
-        logging,
+        "Metadata", "Events", "Terminal", logging,
       ]),
     library(
       "Engine", "Engine",
@@ -141,7 +140,7 @@ let package = Package(
     tests("Integration", ["Kernel", "OCI", "CLinux"]),
     tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
     tests("EventsTests", ["Events", "OCI"]),
-    tests("ContainersTests", ["Containers", "Cgroups", "OCI", "Errdefs", "Kernel", "CLinux"]),
+    tests("ContainersTests", ["Containers", "Cgroups", "Terminal", "OCI", "Errdefs", "Kernel", "CLinux"]),
     tests(
       "EngineTests",
       [

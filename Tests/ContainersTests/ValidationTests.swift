@@ -1,5 +1,6 @@
 import Cgroups
 import Errdefs
+import Terminal
 import Testing
 
 @testable import Containers

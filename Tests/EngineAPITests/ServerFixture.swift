@@ -2,6 +2,7 @@ import CLinux
 import Dispatch
 import Kernel
 import Logging
+import NIOCore
 import NIOHTTP1
 
 @testable import EngineAPI
@@ -13,14 +14,18 @@ struct ServerFixture: Sendable {
   private let directory: String
 
   static func with(
-    _ routes: (inout Router) -> Void, test: @Sendable (ServerFixture) async throws -> Void
+    _ routes: (inout Router) -> Void, onIdle: (@Sendable () -> Void)? = nil,
+    test: @Sendable (ServerFixture) async throws -> Void
   ) async throws {
     let directory = "/tmp/engine-api-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
     try Sys.mkdir(directory, mode: 0o700)
     var router = Router()
     routes(&router)
     let fixture = ServerFixture(
-      server: HTTPServer(router: router, version: "0.1", log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
+      server: HTTPServer(
+        router: router, version: "0.1", log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        idleAfter: .milliseconds(500),
+        onIdle: onIdle),
       path: "\(directory)/api.sock", directory: directory)
     let outcome: Result<Void, any Error>
     do {

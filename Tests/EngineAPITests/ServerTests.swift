@@ -239,3 +239,25 @@ import Testing
     }
   }
 }
+
+@Suite struct IdlenessTests {
+  @Test func tellsOnceWhenNobodyAsksAnyMore() async throws {
+    let (times, feed) = AsyncStream.makeStream(of: ContinuousClock.Instant.self)
+    try await ServerFixture.with(
+      { router in router.add(.GET, "/_ping") { _ in .text("OK") } }, onIdle: { feed.yield(.now) }
+    ) { fixture in
+      let last = try await fixture.client { client in
+        for _ in 0..<10 {
+          usleep(100_000)
+          try client.send("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+          _ = try client.response()
+        }
+        return ContinuousClock.Instant.now
+      }
+      // A second of requests, and half a second after the last one the news.
+      var iterator = times.makeAsyncIterator()
+      let told = try #require(await iterator.next())
+      #expect(told - last > .milliseconds(350))
+    }
+  }
+}

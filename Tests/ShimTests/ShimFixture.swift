@@ -1,4 +1,5 @@
 import CLinux
+import Cgroups
 import ContainerRuntime
 import Containers
 import Kernel
@@ -20,14 +21,21 @@ final class ShimFixture: Sendable {
   static let hasBusybox = Sys.exists("/bin/busybox")
   static let cgroupParent = "/berth-shim-test-\(getpid())"
 
-  /// One copy for all, made before any process is started: one that inherits the descriptor it is written by would make its
-  /// execution fail (ETXTBSY).
-  private static let busybox: Scratch = {
-    let scratch = Scratch()
+  /// One copy for all, made before any process is started: one that inherits the descriptor it is written by would make
+  /// its execution fail (ETXTBSY).
+  private static let busybox: String = {
+    let path = "/tmp/berth-shim-test-busybox-\(getpid())"
     // SAFETY: no test can run without it
-    try! Sys.replaceFile(scratch.path + "/busybox", with: Sys.readFile("/bin/busybox"), mode: 0o755, durable: false)
-    return scratch
+    try! Sys.replaceFile(path, with: Sys.readFile("/bin/busybox"), mode: 0o755, durable: false)
+    atexit { ShimFixture.sweep() }
+    return path
   }()
+
+  /// What all tests shared, when they are over.
+  private static func sweep() {
+    try? Sys.unlink(busybox)
+    if let layout = try? CgroupLayout.probe() { try? Cgroup(path: cgroupParent, layout: layout).remove(timeout: 1000) }
+  }
 
   static let applets = [
     "sh", "cat", "echo", "sleep", "stty", "true", "false", "head", "tail", "yes", "wc", "kill", "dd", "tr", "seq", "id",
@@ -63,7 +71,7 @@ final class ShimFixture: Sendable {
     let root = scratch.path + "/rootfs"
     for directory in ["bin", "dev", "proc", "sys", "tmp", "etc", "root"] { try Sys.mkdirAll(root + "/" + directory) }
     try Sys.chmod(root + "/tmp", 0o1777)
-    try Sys.link(Self.busybox.path + "/busybox", root + "/bin/busybox")
+    try Sys.link(Self.busybox, root + "/bin/busybox")
     for applet in Self.applets { try Sys.symlink("busybox", root + "/bin/" + applet) }
     try Sys.replaceFile(root + "/etc/passwd", with: Array("root:x:0:0:root:/root:/bin/sh\n".utf8), durable: false)
     try Sys.replaceFile(root + "/etc/group", with: Array("root:x:0:\n".utf8), durable: false)
@@ -208,7 +216,8 @@ final class Client: Sendable {
 
   func endInput() throws { try Sys.shutdown(socket.raw, Int32(SHUT_WR)) }
 
-  /// Reads until `enough` or the end, at most `seconds`. On a thread of its own: the reader may wait for what another task does.
+  /// Reads until `enough` or the end, at most `seconds`. On a thread of its own: the reader may wait for what another
+  /// task does.
   private func read(seconds: Int32, _ enough: @escaping @Sendable ([UInt8]) -> Bool) async throws -> (
     bytes: [UInt8], ended: Bool
   ) {

@@ -6,18 +6,22 @@ public final class EngineServer: Sendable {
   private let server: HTTPServer
   private let hosts: [Host]
 
-  /// `hosts` as `-H` writes them; throws for one that can't be.
-  public init(nouns: EngineNouns, hosts: [String], log: Logger) throws(EngineError) {
+  /// `hosts` as `-H` writes them; throws for one that can't be. `onIdle` is called when nobody has asked anything for three seconds, once
+  /// until somebody does: the time to give memory back.
+  public init(
+    nouns: EngineNouns, hosts: [String], log: Logger, onIdle: (@Sendable () -> Void)? = nil
+  ) throws(EngineError) {
     var parsed: [Host] = []
     for host in hosts { parsed.append(try Host(host)) }
     self.hosts = parsed
-    server = HTTPServer(router: Router(nouns), version: nouns.facts.version, log: log)
+    server = HTTPServer(router: Router(nouns), version: nouns.facts.version, log: log, onIdle: onIdle)
   }
 
   /// Listens on every host; returns once clients can connect. Throws when one can't be had, and then none is left.
   public func serve() async throws {
     do {
       for host in hosts { try await server.listen(host) }
+      server.touch()
     } catch {
       await server.shutdown(grace: .zero)
       throw error

@@ -20,6 +20,7 @@ import Synchronization
 ///   <id>-json.log (.1, .2, …)               written by the shim
 ///   exit.json                               how it ended, written by the shim
 /// <data-root>/snapshots/<id>/               what it wrote (Snapshots)
+/// <exec-root>/shims.log                     what shims complain of: lost log lines, failed calls
 /// <exec-root>/containers/<id>/              while it runs: plan.json, shim.sock, hostname, hosts, resolv.conf
 /// <exec-root>/seccomp/<key>.bpf             compiled filters
 /// ```
@@ -105,7 +106,8 @@ public final class Containers: Sendable {
     try Sys.mkdirAll(configuration.dataRoot + "/containers", mode: 0o710)
     try Sys.mkdirAll(configuration.execRoot + "/containers", mode: 0o710)
     seccomp = try SeccompCache(directory: configuration.execRoot + "/seccomp", kernel: host.kernel)
-    shims = try ShimLauncher(program: configuration.shimProgram)
+    shims = try ShimLauncher(
+      program: configuration.shimProgram, errors: configuration.execRoot + "/shims.log")
     let permitted = try Sys.capget().permitted
     availableCapabilities = Set(
       CapabilitySet.all.enumerated().filter { permitted & (1 << UInt64($0.offset)) != 0 }.map(\.element))

@@ -46,7 +46,10 @@ import Networks
     // Hosts that can't be are told before anything is touched.
     for host in options.hosts { _ = try Host(host) }
     let engine = try await Engine.start(try configuration(options), logger: log)
-    let server = try EngineServer(nouns: nouns(engine, options), hosts: options.hosts, log: log)
+    let server = try EngineServer(nouns: nouns(engine, options), hosts: options.hosts, log: log) {
+      // Start and first requests run through most of a large program once; what is needed again comes back from the page cache.
+      cl_give_back_code()
+    }
     try await server.serve()
     log.info("Daemon has completed initialization")
     ReadyNotice.send("READY=1")

@@ -32,8 +32,8 @@ extension ShimProtocol {
     public let descriptors: [SharedDescriptor]
   }
 
-  /// Receives one message without blocking, through a buffer of at least `packetLimit` bytes; nil when the peer is gone.
-  /// EAGAIN: there is none; EBADMSG: the packet breaks the protocol.
+  /// Receives one message without blocking, through a buffer of at least `packetLimit` bytes; nil when the peer is
+  /// gone. EAGAIN: there is none; EBADMSG: the packet breaks the protocol.
   public static func receive(_ socket: Int32, through buffer: UnsafeMutableRawBufferPointer) throws(SyscallError)
     -> Received?
   {

@@ -5,8 +5,8 @@ import Terminal
 
 /// A client's connection to the streams of a process.
 ///
-/// A client that closes its end is dropped at once, after what it sent before has reached the process. One that only ends its
-/// input (SHUT_WR) goes on receiving where Docker has it so.
+/// A client that closes its end is dropped at once, after what it sent before has reached the process. One that only
+/// ends its input (SHUT_WR) goes on receiving where Docker has it so.
 final class Attacher: Source {
   let request: ShimProtocol.Attach
   private unowned let streams: Streams

@@ -27,7 +27,8 @@ final class EventLoop {
     buffer = try PageBuffer(capacity: Self.headerRoom + Self.readSize)
   }
 
-  /// Something was done that may have left memory to give back. It stays while there is more to do, since it would be needed again.
+  /// Something was done that may have left memory to give back. It stays while there is more to do, since it would be
+  /// needed again.
   func touch() { touched = true }
 
   func stop() { stopped = true }

@@ -1,7 +1,8 @@
 import CLinux
 import Kernel
 
-/// The writing end of a process's stdin, or the master of its terminal. What the process doesn't take at once waits here.
+/// The writing end of a process's stdin, or the master of its terminal. What the process doesn't take at once waits
+/// here.
 final class Input: Source {
   private unowned let streams: Streams
   private var queue: [UInt8] = []

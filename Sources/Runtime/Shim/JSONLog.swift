@@ -4,9 +4,9 @@ import Kernel
 
 /// Docker's json-file log: one JSON object a line, rotated by size.
 ///
-/// Lines are those of the streams; one of more than 16 KiB becomes several records, of which only the last ends in `\n`, all
-/// with the time of the first (moby, daemon/logger/copier.go). A record is written whole or not at all, and never
-/// across two files: what a full disk cut off is taken back.
+/// Lines are those of the streams; one of more than 16 KiB becomes several records, of which only the last ends in
+/// `\n`, all with the time of the first (moby, daemon/logger/copier.go). A record is written whole or not at all, and
+/// never across two files: what a full disk cut off is taken back.
 ///
 /// ```
 /// <path>       the newest records
@@ -59,7 +59,8 @@ final class JSONLog {
     try Sys.open(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags, mode: 0o640)
   }
 
-  /// Takes what a stream gave. Whole lines are in the file when this returns; the beginning of a line waits for its end.
+  /// Takes what a stream gave. Whole lines are in the file when this returns; the beginning of a line waits for its
+  /// end.
   func append(_ stream: Stream, _ bytes: UnsafeRawBufferPointer) {
     var rest = bytes
     while !rest.isEmpty {
@@ -93,8 +94,8 @@ final class JSONLog {
     flush()
   }
 
-  /// Makes a record of the partial line and `bytes`. Unless it is the `last` of its line (or `all`), an unfinished UTF-8
-  /// sequence at its end waits for the next, so that splitting destroys no character.
+  /// Makes a record of the partial line and `bytes`. Unless it is the `last` of its line (or `all`), an unfinished
+  /// UTF-8 sequence at its end waits for the next, so that splitting destroys no character.
   private func emit(_ stream: Stream, _ bytes: UnsafeRawBufferPointer, last: Bool, all: Bool = false) {
     var partial = partials[stream.rawValue]
     partials[stream.rawValue] = Partial()
@@ -167,8 +168,8 @@ final class JSONLog {
     }
   }
 
-  /// Moves the file aside and begins a new one, which is made first: when the disk has no room for it, nothing is moved, and the
-  /// log goes on in the same file, larger than it should be.
+  /// Moves the file aside and begins a new one, which is made first: when the disk has no room for it, nothing is
+  /// moved, and the log goes on in the same file, larger than it should be.
   private func rotate() {
     do throws(SyscallError) {
       let fresh = plan.path + ".new"

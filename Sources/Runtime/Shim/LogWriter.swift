@@ -28,8 +28,8 @@ struct LogWriter {
     put(digits.utf8Start[Int(byte & 15)])
   }
 
-  /// A string's content as Docker's json-file driver writes it (moby, daemon/logger/jsonfilelog/jsonlog): `<`, `>` and `&`
-  /// escaped, each byte that is no UTF-8 as `\ufffd`. At most six bytes for each.
+  /// A string's content as Docker's json-file driver writes it (moby, daemon/logger/jsonfilelog/jsonlog): `<`, `>` and
+  /// `&` escaped, each byte that is no UTF-8 as `\ufffd`. At most six bytes for each.
   mutating func escape(_ text: UnsafeRawBufferPointer) {
     var plain = 0
     var index = 0

@@ -7,8 +7,8 @@ final class Output: Source {
   private unowned let streams: Streams
   let stream: JSONLog.Stream
   private let isTerminal: Bool
-  /// Our own hold on the terminal's slave, taken when the container let go of it while it runs on: without one the master
-  /// reports a hang-up for ever, and with it whoever opens the slave again is heard.
+  /// Our own hold on the terminal's slave, taken when the container let go of it while it runs on: without one the
+  /// master reports a hang-up for ever, and with it whoever opens the slave again is heard.
   private var peer: Descriptor?
   /// Nobody can write to it any more, but its process runs.
   private(set) var isIdle = false

@@ -6,11 +6,13 @@ import OCI
 
 /// The parent of one container and of its execs: its standard streams, log, attached clients and exit status.
 ///
-/// Owns: the container's `RunningContainer`; `Streams` for it and for each exec (pipes or terminal, log, attachers); the
-/// control connections of `ShimProtocol`; the exit record. The daemon may be dead at any time, and come back: nothing waits for it.
+/// Owns: the container's `RunningContainer`; `Streams` for it and for each exec (pipes or terminal, log, attachers);
+/// the control connections of `ShimProtocol`; the exit record. The daemon may be dead at any time, and come back:
+/// nothing waits for it.
 ///
-/// States: created (prepared, waits before its exec) → running → exited (record written, daemons told) → the process ends once
-/// attachers have their last bytes. From created: a failed start, `release`, or the loss of the last daemon end it without a record.
+/// States: created (prepared, waits before its exec) → running → exited (record written, daemons told) → the process
+/// ends once attachers have their last bytes. From created: a failed start, `release`, or the loss of the last daemon
+/// end it without a record.
 ///
 /// ```
 /// <run-dir>/plan.json      read once, by `init`
@@ -22,8 +24,8 @@ import OCI
 /// One thread, one epoll; no locks. Its private memory is counted in kilobytes: buffers are made when they are needed and given
 /// back when the loop is idle.
 ///
-/// Must not: import Foundation, NIO, Dispatch or use async; block on a daemon, a client or the container; outlive its container
-/// by more than its clients need; remove what the daemon reads.
+/// Must not: import Foundation, NIO, Dispatch or use async; block on a daemon, a client or the container; outlive its
+/// container by more than its clients need; remove what the daemon reads.
 public final class Shim {
   let loop: EventLoop
   private let directory: Descriptor
@@ -67,7 +69,8 @@ public final class Shim {
       Complaint.tell("usage: berth-shim RUN-DIRECTORY (it is started by berthd)")
       return 64
     }
-    // The daemon's end, a terminal's hang-up or a stopped service must not end the container. The init stage resets these.
+    // The daemon's end, a terminal's hang-up or a stopped service must not end the container. The init stage resets
+    // these.
     for signal in [SIGPIPE, SIGHUP, SIGINT, SIGTERM] { cl_ignore_signal(signal) }
     do throws(SyscallError) {
       // 4 is this program, as the daemon's launcher executes it; nothing else is ours.

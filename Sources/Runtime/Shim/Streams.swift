@@ -5,11 +5,11 @@ import Terminal
 
 /// The standard streams of one process, between it, the log and whoever is attached.
 ///
-/// States: open → draining (the process has exited; those that it left behind may still write, for `grace`) → ended (outputs
-/// closed, log complete, attachers get what is queued for them and their end) → done (no attacher is left).
+/// States: open → draining (the process has exited; those that it left behind may still write, for `grace`) → ended
+/// (outputs closed, log complete, attachers get what is queued for them and their end) → done (no attacher is left).
 ///
-/// Back-pressure, as Docker has it: while one attacher doesn't read, the process's output isn't read either. While the process
-/// doesn't read its input, no attacher's is.
+/// Back-pressure, as Docker has it: while one attacher doesn't read, the process's output isn't read either. While the
+/// process doesn't read its input, no attacher's is.
 final class Streams {
   typealias Stream = JSONLog.Stream
 
@@ -153,7 +153,8 @@ final class Streams {
     }
   }
 
-  /// After `handedOver`, and with a checked socket. Nothing of the process's output has been read before the loop's next turn.
+  /// After `handedOver`, and with a checked socket. Nothing of the process's output has been read before the loop's
+  /// next turn.
   func attach(_ request: ShimProtocol.Attach, socket: SharedDescriptor) {
     var request = request
     if !plan.openStdin { request.stdin = false }

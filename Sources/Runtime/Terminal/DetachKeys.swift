@@ -1,7 +1,7 @@
 /// The keys that leave a terminal without ending what runs in it.
 ///
-/// Syntax as Docker's `--detach-keys` (github.com/moby/term, ascii.go): keys joined by commas, each a single byte, `DEL`, or
-/// `ctrl-` with `@`, `a` to `z`, `[`, `\`, `]`, `^` or `_`.
+/// Syntax as Docker's `--detach-keys` (github.com/moby/term, ascii.go): keys joined by commas, each a single byte,
+/// `DEL`, or `ctrl-` with `@`, `a` to `z`, `[`, `\`, `]`, `^` or `_`.
 public struct DetachKeys: Sendable, Equatable {
   /// What the terminal sends for them; never empty.
   public let bytes: [UInt8]
@@ -58,7 +58,8 @@ public struct DetachKeyMatcher: Sendable {
 
   public init(_ keys: DetachKeys) { self.keys = keys.bytes }
 
-  /// Takes what was typed. Answers what is to be passed on; true when the keys were found, and what follows them is dropped.
+  /// Takes what was typed. Answers what is to be passed on; true when the keys were found, and what follows them is
+  /// dropped.
   public mutating func pass(_ typed: UnsafeRawBufferPointer) -> (passed: [UInt8], detached: Bool) {
     var passed: [UInt8] = []
     passed.reserveCapacity(matched + typed.count)

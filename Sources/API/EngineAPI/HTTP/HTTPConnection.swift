@@ -167,6 +167,7 @@ extension HTTPConnection {
     isStreaming = false
     bodyParts.removeAll()
     phase = .running
+    server.touch()
     server.log.debug("Calling \(head.method.rawValue) \(head.uri)")
 
     let (path, query) = Self.split(head.uri)

@@ -17,6 +17,9 @@ final class HTTPServer: Sendable {
   let commonHeaders: HTTPHeaders
   let log: Logger
   private let group: MultiThreadedEventLoopGroup
+  /// Called on the event loop once nothing was asked for `idleAfter`, again only after something was.
+  private let onIdle: (@Sendable () -> Void)?
+  private let idleAfter: TimeAmount
   private let state = Mutex(State())
 
   private struct State {
@@ -25,11 +28,18 @@ final class HTTPServer: Sendable {
     var connections: [ObjectIdentifier: HTTPConnection] = [:]
     var isStopping = false
     var emptied: CheckedContinuation<Void, Never>?
+    var lastRequest = NIODeadline.now()
+    var isIdle = true
   }
 
-  init(router: Router, version: String, log: Logger) {
+  init(
+    router: Router, version: String, log: Logger, idleAfter: TimeAmount = .seconds(3),
+    onIdle: (@Sendable () -> Void)? = nil
+  ) {
     self.router = router
     self.log = log
+    self.idleAfter = idleAfter
+    self.onIdle = onIdle
     group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     commonHeaders = [
       "Api-Version": EngineAPI.version, "Docker-Experimental": "false", "Ostype": "linux",
@@ -91,6 +101,28 @@ final class HTTPServer: Sendable {
           try pipeline.addHandler(HTTPConnection(server: self, gate: gate, eventLoop: channel.eventLoop))
         }
       }
+  }
+
+  /// Something was asked. One timer runs while there is anything to wait for, none at rest.
+  func touch() {
+    guard onIdle != nil else { return }
+    let wakes = state.withLock { state -> Bool in
+      state.lastRequest = .now()
+      defer { state.isIdle = false }
+      return state.isIdle
+    }
+    if wakes { awaitIdleness(until: .now() + idleAfter) }
+  }
+
+  private func awaitIdleness(until deadline: NIODeadline) {
+    group.any().scheduleTask(deadline: deadline) {
+      let later = self.state.withLock { state -> NIODeadline? in
+        let next = state.lastRequest + self.idleAfter
+        state.isIdle = next <= .now()
+        return state.isIdle ? nil : next
+      }
+      if let later { self.awaitIdleness(until: later) } else { self.onIdle?() }
+    }
   }
 
   func opened(_ connection: HTTPConnection) {

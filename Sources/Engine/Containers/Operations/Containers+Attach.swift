@@ -2,6 +2,7 @@ import CLinux
 import ContainerRuntime
 import Errdefs
 import Kernel
+import Terminal
 import Synchronization
 
 extension Containers {
@@ -77,27 +78,12 @@ extension Containers {
   }
 }
 
-/// The keys that detach a client from a terminal: `ctrl-p,ctrl-q`, `a`, `ctrl-\\` (moby/term `ToBytes`).
-enum DetachKeys {
-  /// Empty for the default, which the shim knows.
+extension DetachKeys {
+  /// Docker's keys as the shim takes them; empty for the default, which it knows.
   static func parse(_ text: String) throws -> [UInt8] {
     guard !text.isEmpty else { return [] }
-    return try text.split(separator: ",", omittingEmptySubsequences: false).map { key in
-      let bytes = Array(key.utf8)
-      if bytes.count == 1 { return bytes[0] }
-      guard key.hasPrefix("ctrl-"), bytes.count == 6 else {
-        throw EngineError.invalidParameter("Invalid detach keys (\(text)) provided")
-      }
-      switch bytes[5] {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"): return bytes[5] - UInt8(ascii: "a") + 1
-      case UInt8(ascii: "@"): return 0
-      case UInt8(ascii: "["): return 27
-      case UInt8(ascii: "\\"): return 28
-      case UInt8(ascii: "]"): return 29
-      case UInt8(ascii: "^"): return 30
-      case UInt8(ascii: "_"): return 31
-      default: throw EngineError.invalidParameter("Invalid detach keys (\(text)) provided")
-      }
+    do { return try DetachKeys(text).bytes } catch {
+      throw EngineError.invalidParameter("Invalid detach keys (\(text)) provided")
     }
   }
 }

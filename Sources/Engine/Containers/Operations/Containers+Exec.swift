@@ -3,6 +3,7 @@ import Errdefs
 import Kernel
 import OCI
 import Synchronization
+import Terminal
 
 extension Containers {
   /// Registers a process to be run. Answers its id. Throws Docker's texts when the container doesn't run.

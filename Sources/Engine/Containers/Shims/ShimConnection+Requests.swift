@@ -8,8 +8,8 @@ extension ShimConnection {
     try started(await request(.start, name: "start", timeout: 60_000_000_000))
   }
 
-  /// Runs a process in the container; `attach` comes with the client's `socket`. Throws `LaunchFailure`, and then the client has heard
-  /// and seen nothing.
+  /// Runs a process in the container; `attach` comes with the client's `socket`. Throws `LaunchFailure`, and then the
+  /// client has heard and seen nothing.
   public func exec(_ plan: ExecPlan, attach: ShimProtocol.Attach? = nil, socket: SharedDescriptor? = nil) async throws
     -> ShimProtocol.Started
   {
@@ -23,8 +23,8 @@ extension ShimConnection {
     return started
   }
 
-  /// Joins a client to the streams of the container, or of an exec. Before `start`, it misses nothing. The socket is the shim's
-  /// from then on; let go of it.
+  /// Joins a client to the streams of the container, or of an exec. Before `start`, it misses nothing. The socket is
+  /// the shim's from then on; let go of it.
   public func attach(_ attach: ShimProtocol.Attach, socket: SharedDescriptor) async throws {
     try await call { try await request(.attach(attach), descriptors: [socket], name: "attach") }
   }
@@ -39,7 +39,8 @@ extension ShimConnection {
     try await call { try await request(.resize(exec: exec, width: width, height: height), name: "resize") }
   }
 
-  /// What runs. When this returns, `events` holds all that happened before: it tells whether an exec that seems to run has ended.
+  /// What runs. When this returns, `events` holds all that happened before: it tells whether an exec that seems to run
+  /// has ended.
   public func state() async throws -> ShimProtocol.State {
     let reply = try await request(.state, name: "state")
     guard case .state(let state) = reply else { throw ShimError.unexpected("\(reply)") }

@@ -24,9 +24,10 @@ public enum ShimError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// The daemon's end of one shim's socket: requests with replies and deadlines, and its events in their order.
 ///
-/// States: open → closed, when either side ends it; then `events` ends and every request throws `ShimError.gone`. A connection
-/// that closes without `exited` tells that the shim was killed, or that this daemon was too slow to read: the exit record
-/// on disk (`ExitRecord.read`) knows, if anyone does. After `exited` it closes once cgroup, mounts and namespaces are gone.
+/// States: open → closed, when either side ends it; then `events` ends and every request throws `ShimError.gone`. A
+/// connection that closes without `exited` tells that the shim was killed, or that this daemon was too slow to read:
+/// the exit record on disk (`ExitRecord.read`) knows, if anyone does. After `exited` it closes once cgroup, mounts and
+/// namespaces are gone.
 public final class ShimConnection: Sendable {
   /// What the shim tells of itself, to be read by one task. Events wait for it; it ends when the connection does.
   public let events: AsyncStream<ShimProtocol.Event>

@@ -2,8 +2,8 @@ import CLinux
 import Kernel
 import Synchronization
 
-/// One thread that waits on the sockets of all shims: it takes their messages in, ends requests whose deadline has passed, and
-/// reaps the shims that are this process's children.
+/// One thread that waits on the sockets of all shims: it takes their messages in, ends requests whose deadline has
+/// passed, and reaps the shims that are this process's children.
 ///
 /// Lives as long as the process. Lock order: a connection's lock is never held while the hub's is taken.
 final class ShimHub: Sendable {
@@ -54,8 +54,9 @@ final class ShimHub: Sendable {
     let result = pthread_create(
       &thread, &attributes,
       { context in
+        guard let context else { return nil }
         // SAFETY: the pointer was made from a retained ShimHub just before
-        let hub = Unmanaged<ShimHub>.fromOpaque(context!).takeRetainedValue()
+        let hub = Unmanaged<ShimHub>.fromOpaque(context).takeRetainedValue()
         pthread_setname_np(pthread_self(), "shims")
         hub.run()
         return nil

@@ -5,9 +5,9 @@ import Synchronization
 
 /// Starts shims, and finds those that a former daemon started.
 ///
-/// The program is executed from a sealed copy in memory, made once: no container can open it for writing, and an upgrade on disk
-/// changes nothing under a running daemon (CVE-2019-5736). A shim is a session of its own, with signals reset and no
-/// descriptor but its own: 0 and 1 are `/dev/null`, 2 is `errors`, 3 the control socket.
+/// The program is executed from a sealed copy in memory, made once: no container can open it for writing, and an
+/// upgrade on disk changes nothing under a running daemon (CVE-2019-5736). A shim is a session of its own, with signals
+/// reset and no descriptor but its own: 0 and 1 are `/dev/null`, 2 is `errors`, 3 the control socket.
 public final class ShimLauncher: Sendable {
   private let program: SharedDescriptor
   private let null: SharedDescriptor
@@ -48,8 +48,8 @@ public final class ShimLauncher: Sendable {
     return SharedDescriptor(owning: try Sys.fcntl(copy.raw, F_DUPFD_CLOEXEC, 16))
   }
 
-  /// Writes the plan into the run directory, which must exist, and starts the container's shim. It prepares the container at once;
-  /// attach, then `start`.
+  /// Writes the plan into the run directory, which must exist, and starts the container's shim. It prepares the
+  /// container at once; attach, then `start`.
   public func launch(id: String, runDirectory: String, plan: LaunchPlan) async throws -> ShimConnection {
     let file = try Sys.open(
       runDirectory + "/" + ShimProtocol.planName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
@@ -69,8 +69,8 @@ public final class ShimLauncher: Sendable {
     return try ShimConnection(socket, pid: pid, hub: hub)
   }
 
-  /// Connects to the shim of a container that a former daemon started; nil when there is none, and then the exit record tells
-  /// the end. Ask for its `state` next.
+  /// Connects to the shim of a container that a former daemon started; nil when there is none, and then the exit record
+  /// tells the end. Ask for its `state` next.
   public func adopt(runDirectory: String) throws -> ShimConnection? {
     let socket = try Sys.socket(AF_UNIX, Sys.sockSequencedPacket | Sys.sockNonBlock)
     do throws(SyscallError) {
@@ -116,8 +116,8 @@ public final class ShimLauncher: Sendable {
     posix_spawnattr_setsigdefault(&attributes, &all)
     posix_spawnattr_setflags(&attributes, Int16(0x80 | 0x08 | 0x04))  // SETSID, SETSIGMASK, SETSIGDEF
 
-    // Nothing of the daemon's environment concerns a shim. What it frees should go back to the kernel and not wait in malloc's
-    // caches: 7 KB for each container.
+    // Nothing of the daemon's environment concerns a shim. What it frees should go back to the kernel and not wait in
+    // malloc's caches: 7 KB for each container.
     let arguments: [UnsafeMutablePointer<CChar>?] = [strdup("berth-shim"), strdup(runDirectory), nil]
     defer { for argument in arguments { free(argument) } }
     var environment: [UnsafeMutablePointer<CChar>?] = [strdup("GLIBC_TUNABLES=glibc.malloc.tcache_count=0"), nil]
