@@ -93,7 +93,12 @@ extension Containers {
   func send(_ signal: Int32, to container: Container) async throws {
     guard let shim = container.live.withLock({ $0.shim }) else { return }
     let snapshot = container.snapshot
-    do { try await shim.signal(signal) } catch let error as SyscallError where error.errno == .noSuchProcess { return }
+    do { try await shim.signal(signal) } catch let error as SyscallError where error.errno == .noSuchProcess {
+      return
+    } catch ShimError.gone {
+      // It ended with its container a moment ago; the exit is on its way to whoever waits for it.
+      return
+    }
     tell("kill", snapshot, ["signal": "\(signal)"])
   }
 
