@@ -141,7 +141,12 @@ import Testing
       do { try group.remove() } catch { Issue.record("\(error)") }
       for place in group.parent?.places ?? [] { try? Sys.rmdir(place.directory) }
     }
-    let child = try fixture.run("while :; do :; done")
+    let pipe = try Sys.pipe()
+    let reader = Descriptor(owning: pipe.read)
+    let writer = Descriptor(owning: pipe.write)
+    // only once it has entered the fixture's group is it moved on
+    let child = try fixture.run("echo up; while :; do :; done", output: writer.raw)
+    #expect(try Sys.poll(reader.raw, Int16(POLLIN), timeout: 5000) != 0)
     try group.add(process: child.pid)
     try group.freeze()
     #expect(try group.isFrozen())
