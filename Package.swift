@@ -32,6 +32,10 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: common)
 }
 
+/// `BERTH_TESTS="ArchiveTests Integration" swift build --build-tests` knows those test targets alone, so that a change is
+/// tried without compiling the tests of everything else.
+let wanted = Context.environment["BERTH_TESTS"].map { $0.split(separator: " ").map(String.init) }
+
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
@@ -161,5 +165,5 @@ let package = Package(
       ]),
     tests("NetworksTests", ["Networks", "Netlink", "Kernel", "OCI", "Errdefs", "CLinux", logging]),
     tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"]),
-  ]
+  ].filter { $0.type != .test || wanted?.contains($0.name) ?? true }
 )
