@@ -256,6 +256,15 @@ extension Sys {
     try retrying("flock", "fd \(fd)") { flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB)) }
   }
 
+  /// fcntl(2), F_SETLK: an advisory lock on the whole file, of this process alone: its children don't inherit it, and it ends with the
+  /// process, or when the process closes any descriptor of the file. Throws EWOULDBLOCK when another holds it and `wait` is false.
+  public static func lockFile(_ fd: Int32, wait: Bool) throws(SyscallError) {
+    do throws(SyscallError) { try retrying("fcntl", "fd \(fd)") { cl_lock_file(fd, wait ? 1 : 0) } } catch {
+      // POSIX allows either.
+      throw error.errno == .permissionDenied ? SyscallError(error.call, error.object, .wouldBlock) : error
+    }
+  }
+
   /// An entry of a directory: `type` is DT_DIR, DT_REG, … or DT_UNKNOWN.
   public struct DirectoryEntry: Sendable {
     public let name: String

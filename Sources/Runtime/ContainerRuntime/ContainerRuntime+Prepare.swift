@@ -7,7 +7,11 @@ import Rootfs
 extension ContainerRuntime {
   /// Makes cgroup, process, namespaces, mounts and terminal; the process waits just before its exec.
   /// On failure nothing is left: the child is killed and reaped, the cgroup removed.
-  public static func prepare(_ plan: LaunchPlan, stdio: Stdio) throws(LaunchFailure) -> RunningContainer {
+  ///
+  /// With a `gate` the container is to be left to whoever opens that: see `RunningContainer.leave`.
+  public static func prepare(_ plan: LaunchPlan, stdio: Stdio, gate: consuming StartGate? = nil) throws(LaunchFailure)
+    -> RunningContainer
+  {
     trace?.mark(.plan)
     let request = try ProcessRequest(plan)
     let linux = plan.spec.linux
@@ -31,7 +35,7 @@ extension ContainerRuntime {
       warnings = plan.cgroupMade ? [] : try cgroup.create(linux.resources ?? RuntimeSpec.Resources())
     } catch { throw LaunchFailure(error) }
     do throws(LaunchFailure) {
-      return try launch(plan, request, namespaces, cgroup, stdio, warnings)
+      return try launch(plan, request, namespaces, cgroup, stdio, warnings, gate)
     } catch let failure {
       do throws(CgroupError) { try cgroup.remove() } catch {
         throw LaunchFailure(
@@ -44,19 +48,25 @@ extension ContainerRuntime {
 
   private static func launch(
     _ plan: LaunchPlan, _ request: ProcessRequest, _ namespaces: NamespaceSetup, _ cgroup: Cgroup, _ stdio: Stdio,
-    _ warnings: [String]
+    _ warnings: [String], _ gate: borrowing StartGate?
   ) throws(LaunchFailure) -> RunningContainer {
     trace?.mark(.clone)
     let entrance: CgroupEntrance
     do throws(CgroupError) { entrance = try cgroup.entrance() } catch { throw LaunchFailure(error) }
     let cloneInto = entrance.cloneInto
+    let listener: Int32? =
+      switch gate {
+      case .some(let gate): gate.listener.raw
+      case .none: nil
+      }
     let initStage: InitStage
     do throws(RootfsError) {
       initStage = InitStage(
         plan: plan, request: request, namespaces: namespaces, entrance: entrance,
         cgroups: cgroup.mounts(for: plan.spec),
         stdio: stdio, root: namespaces.hasUser ? SharedDescriptor(try plan.rootfs.mount()) : nil,
-        sources: namespaces.hasUser ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false) : nil)
+        sources: namespaces.hasUser ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false) : nil,
+        gate: listener)
     } catch { throw LaunchFailure(error) }
     var launch = try Launch(flags: namespaces.cloneFlags, cgroup: cloneInto, entering: namespaces.joinedByParent) {
       stage throws(LaunchFailure) in try initStage.run(&stage)

@@ -15,10 +15,13 @@ final class InitStage {
   /// Detached by the parent when the child is in a user namespace, where it may not reach or mount them.
   let root: SharedDescriptor?
   let sources: [Int: SharedDescriptor]?
+  /// The listener of a `StartGate`.
+  let gate: Int32?
 
   init(
     plan: LaunchPlan, request: ProcessRequest, namespaces: NamespaceSetup, entrance: consuming CgroupEntrance,
-    cgroups: CgroupMounts?, stdio: ContainerRuntime.Stdio, root: SharedDescriptor?, sources: [Int: SharedDescriptor]?
+    cgroups: CgroupMounts?, stdio: ContainerRuntime.Stdio, root: SharedDescriptor?, sources: [Int: SharedDescriptor]?,
+    gate: Int32?
   ) {
     self.plan = plan
     self.request = request
@@ -28,6 +31,7 @@ final class InitStage {
     self.stdio = stdio
     self.root = root
     self.sources = sources
+    self.gate = gate
   }
 
   func run(_ stage: inout Stage) throws(LaunchFailure) -> Never {
@@ -118,7 +122,8 @@ final class InitStage {
       if let name = spec.domainname, !name.isEmpty { try Sys.setdomainname(name) }
     }
 
-    try ProcessStage(request: request, stdio: stdio, slave: slave).run(&stage, proc: proc, waits: true)
+    try ProcessStage(request: request, stdio: stdio, slave: slave).run(
+      &stage, proc: proc, waits: true, gate: gate)
   }
 
   /// Keys that the engine's session holds are none of the container's. Kernels without keyrings, and filters that deny them, are

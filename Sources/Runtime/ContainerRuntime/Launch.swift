@@ -117,6 +117,14 @@ struct Launch: ~Copyable {
     try awaitProgram()
   }
 
+  /// Says go and hears no more: the child goes on to its gate.
+  func release() throws(SyscallError) {
+    do throws(SyscallError) { try Message.go.send(on: channel.raw) } catch {
+      kill()
+      throw error
+    }
+  }
+
   private mutating func heard(_ onMaps: (Int32) throws(SyscallError) -> Void) throws(LaunchFailure) -> Heard {
     do throws(SyscallError) { return try hear(onMaps) } catch {
       throw end(LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)"))

@@ -30,6 +30,9 @@ public struct LaunchPlan: Sendable, Equatable {
   public var exitRecord: String
   /// fdatasync the exit record (after the daemon has been told); false for `--rm`.
   public var durableExit: Bool
+  /// Descriptors from 3 on that the process inherits (runc's `--preserve-fds`), under the same numbers;
+  /// they can't travel by plan.json.
+  public var preservedDescriptors: Int32 = 0
 
   public enum Rootfs: Sendable, Equatable {
     /// An ordinary directory, bound.
@@ -98,6 +101,8 @@ public struct ExecPlan: Sendable, Equatable {
   public var seccompFilter: String?
   /// Standard input is open only when an attacher sends it.
   public var stdio: LaunchPlan.Stdio
+  /// As `LaunchPlan.preservedDescriptors`; not in the JSON form.
+  public var preservedDescriptors: Int32 = 0
 
   public init(
     id: String, process: RuntimeSpec.Process, user: String?, additionalGroups: [String] = [], seccompFilter: String?,

@@ -14,6 +14,8 @@ struct ProcessRequest {
   let filter: SeccompProgram?
   let terminal: Bool
   let initProcess: Bool
+  /// Descriptors from 3 on that the program inherits.
+  let preserved: Int32
   /// PER_LINUX32 is 8.
   let personality: UInt?
 
@@ -23,19 +25,21 @@ struct ProcessRequest {
     }
     try self.init(
       process, user: plan.user, additionalGroups: plan.additionalGroups, seccompFilter: plan.seccompFilter,
-      terminal: plan.stdio.terminal, initProcess: plan.initProcess, personality: plan.spec.linux.personality)
+      terminal: plan.stdio.terminal, initProcess: plan.initProcess, preserved: plan.preservedDescriptors,
+      personality: plan.spec.linux.personality)
   }
 
-  init(_ plan: ExecPlan, of container: LaunchPlan) throws(LaunchFailure) {
+  /// `user`: the container's own, for a plan without one.
+  init(_ plan: ExecPlan, user: String?, personality: String?) throws(LaunchFailure) {
     try self.init(
-      plan.process, user: plan.user ?? container.user, additionalGroups: plan.additionalGroups,
-      seccompFilter: plan.seccompFilter,
-      terminal: plan.stdio.terminal, initProcess: false, personality: container.spec.linux.personality)
+      plan.process, user: plan.user ?? user, additionalGroups: plan.additionalGroups,
+      seccompFilter: plan.seccompFilter, terminal: plan.stdio.terminal, initProcess: false,
+      preserved: plan.preservedDescriptors, personality: personality)
   }
 
   private init(
     _ process: RuntimeSpec.Process, user: String?, additionalGroups: [String], seccompFilter: String?, terminal: Bool,
-    initProcess: Bool, personality: String?
+    initProcess: Bool, preserved: Int32, personality: String?
   ) throws(LaunchFailure) {
     guard !process.args.isEmpty else {
       throw LaunchFailure(step: "plan", errno: EINVAL, object: "args", message: "the process has no arguments")
@@ -56,6 +60,7 @@ struct ProcessRequest {
     filter = try seccompFilter.map { path throws(LaunchFailure) in try Self.load(path) }
     self.terminal = terminal
     self.initProcess = initProcess
+    self.preserved = preserved
     switch personality {
     case nil: self.personality = nil
     case "LINUX"?: self.personality = 0

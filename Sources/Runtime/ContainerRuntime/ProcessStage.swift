@@ -13,8 +13,10 @@ struct ProcessStage {
   let slave: SharedDescriptor?
 
   /// Becomes the program, or throws. `proc`: for `oom_score_adj`; made when needed and not given. With `waits`, the parent is
-  /// told that everything is ready, and its go awaited.
-  func run(_ stage: inout Stage, proc: consuming ProcFS?, waits: Bool) throws(LaunchFailure) -> Never {
+  /// told that everything is ready, and its go awaited; with a `gate` then that of whoever comes there, too.
+  func run(_ stage: inout Stage, proc: consuming ProcFS?, waits: Bool, gate: Int32? = nil) throws(LaunchFailure)
+    -> Never
+  {
     let process = request.process
 
     try stage.enter(.user)
@@ -62,6 +64,11 @@ struct ProcessStage {
 
     try stage.enter(.ready)
     if waits { try awaitGo(stage) }
+    if let gate {
+      try stage.attempt("await start") { () throws(SyscallError) in
+        try StartGate.await(gate, channel: stage.channel, keeping: request.preserved)
+      }
+    }
 
     try stage.enter(.initProcess)
     if request.initProcess {
@@ -76,7 +83,9 @@ struct ProcessStage {
     }
 
     try stage.enter(.seccomp)
-    try stage.attempt("close_range") { () throws(SyscallError) in try Sys.closeRange(from: 3, closeOnExec: true) }
+    try stage.attempt("close_range") { () throws(SyscallError) in
+      try Sys.closeRange(from: UInt32(3 + request.preserved), closeOnExec: true)
+    }
     if process.noNewPrivileges {
       try stage.attempt("set no_new_privs") { () throws(SyscallError) in try Sys.prctl(38, 1) }
       try identity.dropRest(stage)

@@ -57,6 +57,17 @@ public final class RunningContainer {
     warnings += launch.warnings.dropFirst(seen)
   }
 
+  /// Leaves a container that was prepared with a gate to whoever opens that: it outlives this process. Everything that is needed
+  /// to find it again has been written down by now.
+  public func leave() throws(LaunchFailure) {
+    guard let launch = launch.take() else { return }
+    do throws(SyscallError) { try launch.release() } catch {
+      finish()
+      throw LaunchFailure(step: "create", errno: error.errno.rawValue, object: plan.id, message: "create: \(error)")
+    }
+    namespaces = []
+  }
+
   /// Keeps of the plan only what execs need: mounts, paths and environment of the first process are kilobytes for each container.
   public func forgetPlan() {
     var spec = RuntimeSpec()

@@ -265,6 +265,12 @@ static inline int cl_getrlimit(int resource, uint64_t *soft, uint64_t *hard) {
   }
   return e;
 }
+// A write lock on the whole file, held by this process and none of its children; wait or EAGAIN.
+static inline int cl_lock_file(int fd, int wait) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(fd, wait ? F_SETLKW : F_SETLK, &lock);
+}
+static inline char **cl_environ(void) { return environ; }
 static inline int cl_fcntl(int fd, int cmd, long arg) { return fcntl(fd, cmd, arg); }
 static inline int cl_ioctl(int fd, unsigned long request, void *arg) { return ioctl(fd, request, arg); }
 static inline int cl_ioctl_int(int fd, unsigned long request, long arg) { return ioctl(fd, request, arg); }

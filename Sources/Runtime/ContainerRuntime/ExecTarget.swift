@@ -1,0 +1,36 @@
+public import Cgroups
+import CLinux
+public import Kernel
+public import OCI
+
+/// A container that runs, as an exec sees it: by its first process, which need not be the caller's child.
+public struct ExecTarget: ~Copyable {
+  public let container: String
+  public let pid: Int32
+  public let pidfd: Descriptor
+  public let cgroup: Cgroup
+  /// The namespaces that the process is in and the caller isn't.
+  public let namespaces: [RuntimeSpec.NamespaceKind]
+  public let personality: String?
+
+  public init(
+    container: String, pid: Int32, pidfd: consuming Descriptor, cgroup: Cgroup,
+    namespaces: [RuntimeSpec.NamespaceKind], personality: String?
+  ) {
+    self.container = container
+    self.pid = pid
+    self.pidfd = pidfd
+    self.cgroup = cgroup
+    self.namespaces = namespaces
+    self.personality = personality
+  }
+
+  /// Runs a process there, as `RunningContainer.exec`. Answers what couldn't be had, too.
+  public borrowing func exec(_ plan: ExecPlan, stdio: ContainerRuntime.Stdio) throws(LaunchFailure) -> (
+    process: ContainerProcess, warnings: [String]
+  ) {
+    let request = try ProcessRequest(plan, user: nil, personality: personality)
+    return try Launch.exec(
+      request, container: container, pid: pid, pidfd: pidfd.raw, cgroup: cgroup, kinds: namespaces, stdio: stdio)
+  }
+}
