@@ -72,6 +72,9 @@ let package = Package(
     library("Runtime", "Rootfs", ["Kernel", "OCI", "CLinux"]),
     library("Runtime", "ContainerRuntime", ["Kernel", "OCI", "Cgroups", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
     library("Runtime", "Shim", ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Terminal", "CLinux"]),
+    library(
+      "Runtime", "RuntimeCommand",
+      ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
 
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
@@ -121,7 +124,7 @@ let package = Package(
     program(
       "berthd", ["EngineAPI", "Engine", "Containers", "Networks", "Cgroups", "OCI", "Kernel", "CLinux", logging]),
     program("berth-shim", ["Shim", "CLinux"]),
-    program("berth-runtime", ["ContainerRuntime", "OCI", "Kernel", "CLinux"]),
+    program("berth-runtime", ["RuntimeCommand", "CLinux"]),
 
     // Tests
     .executableTarget(

@@ -1,0 +1,163 @@
+import Cgroups
+import CLinux
+import ContainerRuntime
+import Kernel
+import OCI
+import Seccomp
+
+/// What create and run have in common: from the bundle to a process that waits before its exec and is written down.
+struct Creation {
+  let bundle: Bundle
+  let state: StateDirectory
+  var record: StateDirectory.Record
+  let container: RunningContainer
+
+  static let flags: [Flag] = [
+    Flag("bundle", "b", value: "DIR", "the bundle; the working directory when not given"),
+    Flag("config", "f", value: "FILE", "the configuration, instead of the bundle's config.json"),
+    Flag("console-socket", value: "SOCKET", "where the terminal's master is sent"),
+    Flag("pid-file", value: "FILE", "where the process's id is written"),
+    Flag("preserve-fds", value: "N", "descriptors from 3 on that the process inherits"),
+    Flag("no-pivot", nil, "accepted; the root is moved where pivot_root can't be had"),
+    Flag("no-new-keyring", nil, "accepted; the container has a session keyring of its own"),
+    Flag("no-subreaper", nil, "accepted"),
+  ]
+
+  /// `detached`: the container outlives this process; with `gated`, another one starts it.
+  init(_ call: RuntimeCommand.Invocation, detached: Bool, gated: Bool) throws(CommandError) {
+    let options = call.options
+    let id = try call.containerID()
+    try StateDirectory.validate(id)
+    let pidFile = try options.value("pid-file").map { path throws(CommandError) in try Environment.absolute(path) }
+    let bundle = try Bundle(options.value("bundle") ?? ".", configuration: options.value("config"))
+    guard let process = bundle.spec.process else { throw CommandError("process: is missing") }
+    let console = try ConsoleSocket(options.value("console-socket"), terminal: process.terminal, detached: detached)
+    // Sources of bind mounts may be relative to the bundle.
+    try attempt("enter the bundle") { () throws(SyscallError) in try Sys.chdir(bundle.path) }
+
+    let state = try StateDirectory.create(id, root: call.root)
+    self.bundle = bundle
+    self.state = state
+    do throws(CommandError) {
+      (record, container) = try Self.make(call, bundle, state, gated: gated, console)
+    } catch {
+      // The message is what counts; what is left is found by delete.
+      try? state.remove()
+      throw error
+    }
+    do throws(CommandError) {
+      if let pidFile { try PidFile.write(record.pid, to: pidFile) }
+    } catch {
+      container.abandon()
+      try? state.remove()
+      throw error
+    }
+    for warning in container.warnings { call.log.warning(warning) }
+  }
+
+  private static func make(
+    _ call: RuntimeCommand.Invocation, _ bundle: Bundle, _ state: StateDirectory, gated: Bool,
+    _ console: borrowing ConsoleSocket
+  ) throws(CommandError) -> (StateDirectory.Record, RunningContainer) {
+    var spec = bundle.spec
+    let layout = try attempt("find the cgroups") { () throws(SyscallError) in try CgroupLayout.probe() }
+    let cgroupPath = try CgroupName.path(spec.linux.cgroupsPath, id: state.id, systemd: call.globals.systemdCgroup)
+    spec.linux.cgroupsPath = cgroupPath
+    var record = StateDirectory.Record(
+      id: state.id, ociVersion: spec.ociVersion, bundle: bundle.path, rootfs: bundle.rootfs,
+      created: Timestamp(nanosecondsSinceEpoch: Sys.realtimeNanoseconds()), owner: geteuid(),
+      namespaces: spec.linux.namespaces.map(\.kind), annotations: spec.annotations ?? [:])
+    // Without rules all is denied; the devices that every container has are allowed whatever the rules are (runc and crun alike).
+    var resources = spec.linux.resources ?? RuntimeSpec.Resources()
+    if resources.devices.isEmpty { resources.devices = [RuntimeSpec.DeviceRule(allow: false, access: "rwm")] }
+    resources.devices += Cgroups.defaultDevices.filter(\.allow)
+    spec.linux.resources = resources
+    record.cgroupPath = cgroupPath
+    record.cgroupLayout = layout
+    record.personality = spec.linux.personality
+    record.hasTerminal = spec.process?.terminal ?? false
+    if let profile = spec.linux.seccomp {
+      record.seccompFilter = try SeccompFilters.path(profile, root: call.root)
+      spec.linux.seccomp = nil
+    }
+    // The cgroup is named before it is made, so that delete finds it whatever happens to us.
+    try state.save(record)
+    try attempt("write the state of container \(state.id)") { () throws(SyscallError) in
+      try state.write("config.json", bundle.bytes)
+    }
+    let preserved = try InheritedDescriptors(call.options.number("preserve-fds"))
+    spec.process?.env += preserved.environment
+    var plan = LaunchPlan(
+      id: state.id, spec: spec, rootfs: .directory(bundle.rootfs), seccompFilter: record.seccompFilter,
+      stdio: LaunchPlan.Stdio(terminal: record.hasTerminal, openStdin: true, stdinOnce: false), exitRecord: "",
+      cgroupLayout: layout)
+    plan.preservedDescriptors = preserved.count
+    let container: RunningContainer
+    do throws(LaunchFailure) {
+      let stdio = ContainerRuntime.Stdio(input: 0, output: 1, error: 2)
+      if gated {
+        let gate: StartGate
+        do throws(SyscallError) { gate = try StartGate(in: state.directory) } catch {
+          throw LaunchFailure(
+            step: "create", errno: error.errno.rawValue, object: error.object, message: "start socket: \(error)")
+        }
+        container = try ContainerRuntime.prepare(plan, stdio: stdio, gate: gate)
+      } else {
+        container = try ContainerRuntime.prepare(plan, stdio: stdio)
+      }
+    } catch { throw CommandError("unable to start container process: \(error.message)") }
+    do throws(CommandError) {
+      record.pid = container.process.pid
+      guard let (_, startTime) = StateDirectory.Record.stat(of: record.pid) else {
+        throw CommandError("the container's process has ended early")
+      }
+      record.startTime = startTime
+      try state.save(record)
+      if let terminal = container.process.terminal { try console.send(terminal) }
+      return (record, container)
+    } catch {
+      container.abandon()
+      throw error
+    }
+  }
+}
+
+enum PidFile {
+  /// Whole or not at all, as whoever waits for it expects.
+  static func write(_ pid: Int32, to path: String) throws(CommandError) {
+    try attempt("write pid file") { () throws(SyscallError) in
+      try Sys.replaceFile(path, with: Array("\(pid)".utf8), durable: false)
+    }
+  }
+}
+
+/// `--preserve-fds`, and sockets that systemd activated us with (sd_listen_fds(3)).
+struct InheritedDescriptors {
+  let count: Int32
+  let environment: [String]
+
+  init(_ asked: Int32?) throws(CommandError) {
+    let asked = asked ?? 0
+    guard (0...1024).contains(asked) else { throw CommandError("invalid value for flag --preserve-fds") }
+    let listening = Environment.value("LISTEN_FDS").flatMap { Int32($0) } ?? 0
+    guard listening > 0, listening <= 1024,
+      Environment.value("LISTEN_PID").flatMap({ Int32($0) }) ?? getpid() == getpid()
+    else {
+      count = asked
+      environment = []
+      return
+    }
+    count = asked + listening
+    var variables = ["LISTEN_FDS=\(listening)", "LISTEN_PID=1"]
+    if let names = Environment.value("LISTEN_FDNAMES") { variables.append("LISTEN_FDNAMES=\(names)") }
+    environment = variables
+  }
+}
+
+extension Creation {
+  /// Leaves the container to whoever starts it.
+  func leave() throws(CommandError) {
+    do throws(LaunchFailure) { try container.leave() } catch { throw CommandError(error.message) }
+    state.unlock()
+  }
+}

@@ -1,0 +1,23 @@
+import ContainerRuntime
+import Kernel
+
+/// `start`: runs the program of a container that was created.
+enum Start {
+  static let command = RuntimeCommand.Command(
+    name: "start", usage: "ID", summary: "start a container that was created", run: run)
+
+  static func run(_ call: RuntimeCommand.Invocation) throws(CommandError) -> Int32 {
+    let container = try Container(locking: try call.containerID(), root: call.root)
+    switch try container.status() {
+    case .created: break
+    case .stopped: throw CommandError("cannot start a container that has stopped")
+    case .creating: throw CommandError("cannot start a container that is being created")
+    case .running, .paused: throw CommandError("cannot start an already running container")
+    }
+    do throws(LaunchFailure) {
+      for warning in try StartGate.open(in: container.directory.directory) { call.log.warning(warning) }
+    } catch { throw CommandError("unable to start container process: \(error.message)") }
+    try container.directory.endWaiting()
+    return 0
+  }
+}
