@@ -115,7 +115,8 @@ struct FirstContainerTests {
   private func settled(_ daemon: Daemon) throws -> Inventory {
     var last = try Inventory(of: daemon)
     var stable = 0
-    for _ in 0..<100 where stable < 5 {
+    // A slow machine takes namespaces apart seconds after their last process.
+    for _ in 0..<200 where stable < 15 {
       _ = try Command(path: "/bin/sleep").run(["0.1"])
       let now = try Inventory(of: daemon)
       stable = now == last ? stable + 1 : 0

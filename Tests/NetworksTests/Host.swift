@@ -148,7 +148,7 @@ final class Host: Sendable {
   func settle() async throws {
     var notices = try NetlinkSocket(.route)
     try notices.join(1)
-    let deadline = Sys.monotonicNanoseconds() + 5_000_000_000
+    let deadline = Sys.monotonicNanoseconds() + 60_000_000_000
     while Sys.monotonicNanoseconds() < deadline {
       let quiet = networks.core.state.withLock { state in
         state.leaving.isEmpty && state.drops.isEmpty && state.ready[.bridge]?.count == networks.configuration.poolSize
@@ -159,7 +159,7 @@ final class Host: Sendable {
       _ = poll(&polled, 1, 100)
       _ = try notices.notices()
     }
-    Issue.record("the pool is not quiet after five seconds")
+    Issue.record("the pool is not quiet after a minute")
   }
 }
 
