@@ -1,4 +1,5 @@
 import CLinux
+import Containers
 import Kernel
 import OCI
 
@@ -20,6 +21,13 @@ struct DaemonOptions {
   var dns: [String] = []
   var dnsSearch: [String] = []
   var dnsOptions: [String] = []
+  var logDriver = ""
+  var logOptions: [String: String] = [:]
+  var ulimits: [HostResources.Ulimit] = []
+  var usesInit = false
+  var noNewPrivileges = false
+  /// A file with a profile, `builtin` or `unconfined`; empty is `builtin`.
+  var seccompProfile = ""
   var showsVersion = false
   var showsHelp = false
 
@@ -30,15 +38,19 @@ struct DaemonOptions {
     let description: String
   }
 
-  private enum Kind { case text, list, number, toggle }
+  private enum Kind { case text, list, number, toggle, map }
 
   /// By the name in the configuration file, which is that of the flag but for lists' plurals.
   private static let known: [String: Kind] = [
     "data-root": .text, "exec-root": .text, "hosts": .list, "pidfile": .text, "log-level": .text, "debug": .toggle,
     "labels": .list, "bridge": .text, "bip": .text, "mtu": .number, "ip": .text, "dns": .list, "dns-search": .list,
-    "dns-opts": .list,
+    "dns-opts": .list, "log-driver": .text, "log-opts": .map, "default-ulimits": .map, "init": .toggle,
+    "no-new-privileges": .toggle, "seccomp-profile": .text,
   ]
-  private static let plurals = ["host": "hosts", "label": "labels", "dns-opt": "dns-opts"]
+  private static let plurals = [
+    "host": "hosts", "label": "labels", "dns-opt": "dns-opts", "log-opt": "log-opts",
+    "default-ulimit": "default-ulimits",
+  ]
   private static let letters = [
     "H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help",
   ]
@@ -95,7 +107,14 @@ struct DaemonOptions {
     if debug { logLevel = "debug" }
   }
 
-  private mutating func set(toggle key: String, _ value: Bool) { if key == "debug" { debug = value } }
+  private mutating func set(toggle key: String, _ value: Bool) {
+    switch key {
+    case "debug": debug = value
+    case "init": usesInit = value
+    case "no-new-privileges": noNewPrivileges = value
+    default: break
+    }
+  }
 
   private mutating func set(_ key: String, _ text: String, name: String) throws {
     switch key {
@@ -120,8 +139,26 @@ struct DaemonOptions {
     case "dns": dns.append(text)
     case "dns-search": dnsSearch.append(text)
     case "dns-opts": dnsOptions.append(text)
+    case "log-driver": logDriver = text
+    case "log-opts":
+      guard let sign = text.firstIndex(of: "=") else {
+        throw Failure(description: "invalid argument \"\(text)\" for \"\(name)\": must be name=value")
+      }
+      logOptions[String(text[..<sign])] = String(text[text.index(after: sign)...])
+    case "default-ulimits": ulimits.append(try Self.ulimit(text, name))
+    case "seccomp-profile": seccompProfile = text
     default: break
     }
+  }
+
+  /// `nofile=SOFT[:HARD]`; -1 is unlimited.
+  private static func ulimit(_ text: String, _ name: String) throws -> HostResources.Ulimit {
+    let parts = text.split(separator: "=", maxSplits: 1)
+    let values = parts.last.map { $0.split(separator: ":", omittingEmptySubsequences: false).map { Int64($0) } } ?? []
+    guard parts.count == 2, let soft = values[0], values.count < 3, let hard = values[values.count - 1] else {
+      throw Failure(description: "invalid argument \"\(text)\" for \"\(name)\": must be type=soft[:hard]")
+    }
+    return HostResources.Ulimit(name: String(parts[0]), hard: hard, soft: soft)
   }
 
   private static func bool(_ text: String, _ name: String) throws -> Bool {
@@ -150,6 +187,13 @@ struct DaemonOptions {
         case .text: if let text = try fields.string(key) { try set(key, text, name: key) }
         case .number: if let number = try fields.int(key) { try set(key, String(number), name: key) }
         case .list: for text in try fields.strings(key) ?? [] { try set(key, text, name: key) }
+        case .map:
+          for (name, value) in try fields.fields(key)?.object.members ?? [] {
+            // dockerd's ulimits are objects here: {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}.
+            let text =
+              try value.stringValue ?? "\(JSONFields(value).int("Soft") ?? 0):\(JSONFields(value).int("Hard") ?? 0)"
+            try set(key, "\(name)=\(text)", name: key)
+          }
         }
       }
     } catch {
@@ -167,17 +211,23 @@ struct DaemonOptions {
           --bip string           Address and prefix of the bridge
           --config-file string   Configuration file (default "/etc/berth/daemon.json")
           --data-root string     Root of what lasts (default "/var/lib/berth")
+          --default-ulimit list  Limits of containers that set none: type=soft[:hard]
       -D, --debug                Log what happens in detail
           --dns list             DNS servers of containers
           --dns-opt list         DNS options of containers
           --dns-search list      DNS search domains of containers
           --exec-root string     Root of what lasts until the next boot (default "/run/berth")
       -H, --host list            Where to listen: unix://PATH, fd://, tcp://LOOPBACK:PORT
+          --init                 Run an init in containers that forwards signals and reaps processes
           --ip string            Host address of ports that are published without one (default "0.0.0.0")
           --label list           key=value labels of the daemon
       -l, --log-level string     "debug", "info", "warn", "error" (default "info")
+          --log-driver string    Where containers' output goes: "json-file" or "none" (default "json-file")
+          --log-opt list         name=value options of the log driver, as max-size=10m
           --mtu int              MTU of containers' networks
+          --no-new-privileges    Containers gain no privileges by set-uid programs, unless they say otherwise
           --pidfile string       File of the daemon's process id
+          --seccomp-profile string  Profile of containers that name none: a file, "builtin" or "unconfined"
       -v, --version              Print the version and quit
     """
 }

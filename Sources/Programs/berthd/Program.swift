@@ -17,12 +17,13 @@ import Networks
     do {
       // Before the first thread, so that all of them leave these signals alone.
       let signals = try TerminationSignals()
+      let files = FileLimit()
       let options = try DaemonOptions(Array(CommandLine.arguments.dropFirst()))
       if options.showsHelp { return print(DaemonOptions.help) }
       if options.showsVersion { return print("Berth version \(version)") }
       Task.detached {
         do {
-          try await run(options, signals)
+          try await run(options, signals, files)
           exit(0)
         } catch { fail(error) }
       }
@@ -35,7 +36,7 @@ import Networks
     exit(1)
   }
 
-  private static func run(_ options: DaemonOptions, _ signals: TerminationSignals) async throws {
+  private static func run(_ options: DaemonOptions, _ signals: TerminationSignals, _ files: FileLimit) async throws {
     let level = DaemonLog.level(options.logLevel)
     LoggingSystem.bootstrap { _ in DaemonLog(level: level) }
     let log = Logger(label: "berthd")
@@ -45,7 +46,7 @@ import Networks
     let pidFile = try PidFile(options.pidFile, execRoot: options.execRoot)
     // Hosts that can't be are told before anything is touched.
     for host in options.hosts { _ = try Host(host) }
-    let engine = try await Engine.start(try configuration(options), logger: log)
+    let engine = try await Engine.start(try configuration(options, files), logger: log)
     let server = try EngineServer(nouns: nouns(engine, options), hosts: options.hosts, log: log) {
       // Start and first requests run through most of a large program once; what is needed again comes back from the page cache.
       cl_give_back_code()
@@ -62,7 +63,7 @@ import Networks
     _ = consume pidFile
   }
 
-  private static func configuration(_ options: DaemonOptions) throws -> EngineConfiguration {
+  private static func configuration(_ options: DaemonOptions, _ files: FileLimit) throws -> EngineConfiguration {
     // The shim's program stands beside the daemon's.
     let own = try Sys.readlink("/proc/self/exe")
     let directory = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? ""
@@ -71,6 +72,19 @@ import Networks
     if !options.bridge.isEmpty { configuration.networks.bridgeName = options.bridge }
     if !options.bridgeAddress.isEmpty { configuration.networks.bridgeAddress = options.bridgeAddress }
     if !options.defaultBinding.isEmpty { configuration.networks.defaultBinding = options.defaultBinding }
+    if !options.logDriver.isEmpty { configuration.containers.logDriver = options.logDriver }
+    configuration.containers.logOptions = options.logOptions
+    configuration.containers.ulimits = options.ulimits
+    if let given = files.replaced, !options.ulimits.contains(where: { $0.name == "nofile" }) {
+      configuration.containers.ulimits.append(given)
+    }
+    configuration.containers.useInit = options.usesInit
+    configuration.containers.noNewPrivileges = options.noNewPrivileges
+    if !options.seccompProfile.isEmpty, options.seccompProfile != "builtin" {
+      configuration.containers.seccompProfile =
+        options.seccompProfile == "unconfined"
+        ? "unconfined" : String(decoding: try Sys.readFile(options.seccompProfile, limit: 1 << 20), as: UTF8.self)
+    }
     configuration.networks.mtu = options.mtu
     configuration.networks.dns = options.dns
     configuration.networks.dnsSearch = options.dnsSearch

@@ -58,6 +58,22 @@ public struct HostResources: Sendable, Equatable {
     /// -1 is unlimited.
     public var hard: Int64
     public var soft: Int64
+
+    public init(name: String, hard: Int64, soft: Int64) {
+      self.name = name
+      self.hard = hard
+      self.soft = soft
+    }
+  }
+
+  /// The container's own limits, and of `defaults` those that it doesn't set.
+  func rlimits(defaults: [Ulimit]) -> [RuntimeSpec.Rlimit] {
+    let own = ulimits ?? []
+    let named = Set(own.map(\.name))
+    return (own + defaults.filter { !named.contains($0.name) }).map {
+      RuntimeSpec.Rlimit(
+        type: "RLIMIT_" + $0.name.uppercased(), soft: UInt64(bitPattern: $0.soft), hard: UInt64(bitPattern: $0.hard))
+    }
   }
 
   static let known: Set<String> = [

@@ -75,21 +75,11 @@ struct SpecBuilder {
     capabilities.effective = names
     capabilities.permitted = names
     process.capabilities = capabilities
-    process.rlimits = rlimits()
+    process.rlimits = hostConfig.resources.rlimits(defaults: defaultUlimits)
     process.noNewPrivileges = security.noNewPrivileges
     process.oomScoreAdj = hostConfig.oomScoreAdj
     if let profile = security.appArmor, profile != "unconfined" { process.apparmorProfile = profile }
     return process
-  }
-
-  private func rlimits() -> [RuntimeSpec.Rlimit] {
-    var limits = hostConfig.resources.ulimits ?? []
-    let named = Set(limits.map(\.name))
-    limits += defaultUlimits.filter { !named.contains($0.name) }
-    return limits.map {
-      RuntimeSpec.Rlimit(
-        type: "RLIMIT_" + $0.name.uppercased(), soft: UInt64(bitPattern: $0.soft), hard: UInt64(bitPattern: $0.hard))
-    }
   }
 
   private func namespaces() -> [RuntimeSpec.Namespace] {

@@ -119,6 +119,7 @@ extension Containers {
     capabilities.effective = names
     capabilities.permitted = names
     process.capabilities = capabilities
+    process.rlimits = snapshot.hostConfig.resources.rlimits(defaults: configuration.ulimits)
     process.noNewPrivileges = security.noNewPrivileges
     process.oomScoreAdj = snapshot.hostConfig.oomScoreAdj
     let choice = privileged && security.seccomp == nil ? .unconfined : seccompChoice(security, snapshot.hostConfig)
