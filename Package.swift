@@ -78,7 +78,7 @@ let package = Package(
 
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
-    library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "CCompression", crypto]),
+    library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "Rootfs", "CCompression", crypto]),
     library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", "CLinux", crypto]),
     library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux"]),
     library("Stores", "Metadata", ["Errdefs", "OCI", "Kernel", grdb]),
@@ -95,7 +95,8 @@ let package = Package(
     library(
       "Engine", "Containers",
       [
-        "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Snapshots",
+        "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Archive",
+        "Snapshots",
         "Metadata", "Events", "Terminal", logging,
       ]),
     library(

@@ -4,14 +4,20 @@ import OCI
 /// The Dockerfile instructions that `docker import --change` and `docker commit --change` take.
 enum ImageChanges {
   static func apply(_ changes: [String], to config: inout ImageConfig.Defaults) throws(EngineError) {
+    var hasCommand = false
     for change in changes {
       let line = change.drop(while: \.isWhitespace)
       let word = line.prefix { !$0.isWhitespace }
       let rest = String(line[word.endIndex...].drop(while: \.isWhitespace))
       let instruction = word.uppercased()
       switch instruction {
-      case "CMD": config.cmd = command(rest, config.shell)
-      case "ENTRYPOINT": config.entrypoint = command(rest, config.shell)
+      case "CMD":
+        config.cmd = command(rest, config.shell)
+        hasCommand = true
+      case "ENTRYPOINT":
+        config.entrypoint = command(rest, config.shell)
+        // The arguments that were there belong to another program.
+        if !hasCommand { config.cmd = nil }
       case "ENV":
         for (key, value) in try pairs(rest, instruction) {
           config.env = (config.env ?? []).filter { !$0.hasPrefix(key + "=") } + ["\(key)=\(value)"]

@@ -18,11 +18,22 @@ extension Rootfs {
     }
   }
 
+  /// A detached overlay that can't be written, of at least two directories, topmost first.
+  public static func readOnlyOverlay(_ layers: [String]) throws(RootfsError) -> Descriptor {
+    do throws(SyscallError) {
+      return try newOverlay(lower: layers, upper: nil, work: nil, volatile: false)
+    } catch  where error.errno == .invalidArgument || error.errno == .noSuchCall {
+      return try classicOverlay(lower: layers, upper: nil, work: nil, volatile: false)
+    } catch {
+      throw RootfsError(step: "rootfs", layers.first ?? "", error, doing: "mount overlay")
+    }
+  }
+
   /// Renames of lower directories are refused (EXDEV) and metadata copied up with the data, so that an upper directory is a
   /// layer by itself; the index is off, since a lower directory serves many containers.
   private static let settings = [("index", "off"), ("metacopy", "off"), ("redirect_dir", "off")]
 
-  private static func newOverlay(lower: [String], upper: String, work: String, volatile: Bool) throws(SyscallError)
+  private static func newOverlay(lower: [String], upper: String?, work: String?, volatile: Bool) throws(SyscallError)
     -> Descriptor
   {
     let context = try Sys.fsopen("overlay")
@@ -36,18 +47,20 @@ extension Rootfs {
       return "/proc/self/fd/\(directory.raw)"
     }
     for layer in lower { try Sys.fsconfig(context.raw, "lowerdir+", try name(layer)) }
-    try Sys.fsconfig(context.raw, "upperdir", try name(upper))
-    try Sys.fsconfig(context.raw, "workdir", try name(work))
+    if let upper { try Sys.fsconfig(context.raw, "upperdir", try name(upper)) }
+    if let work { try Sys.fsconfig(context.raw, "workdir", try name(work)) }
     for (key, value) in settings { try Sys.fsconfig(context.raw, key, value) }
     if volatile { try Sys.fsconfig(flag: "volatile", context.raw) }
     try Sys.fsconfigCreate(context.raw)
     return try withExtendedLifetime(held) { () throws(SyscallError) in try Sys.fsmount(context.raw) }
   }
 
-  private static func classicOverlay(lower: [String], upper: String, work: String, volatile: Bool) throws(RootfsError)
-    -> Descriptor
+  private static func classicOverlay(lower: [String], upper: String?, work: String?, volatile: Bool)
+    throws(RootfsError) -> Descriptor
   {
-    var object = upper
+    // mount(2) needs a place: a directory that is one of its own, in this mount namespace alone.
+    let place = upper ?? lower.first ?? "/"
+    var object = place
     do throws(SyscallError) {
       var held: [SharedDescriptor] = []
       func name(_ path: String) throws(SyscallError) -> String {
@@ -58,14 +71,13 @@ extension Rootfs {
       }
       let layers = try lower.map { path throws(SyscallError) in try name(path) }
       var data = "lowerdir=" + layers.joined(separator: ":")
-      data += ",workdir=\(try name(work)),upperdir=\(try name(upper))"
+      if let upper, let work { data += ",workdir=\(try name(work)),upperdir=\(try name(upper))" }
       for (key, value) in settings { data += ",\(key)=\(value)" }
       if volatile { data += ",volatile" }
-      // mount(2) needs a place: the upper directory, in this mount namespace alone.
       return try withExtendedLifetime(held) { () throws(SyscallError) in
-        try Sys.mount("overlay", upper, type: "overlay", data: data)
-        let mount = try DetachedMount.copy(of: upper, recursive: false)
-        try Sys.umount(upper, flags: 2)  // MNT_DETACH
+        try Sys.mount("overlay", place, type: "overlay", data: data)
+        let mount = try DetachedMount.copy(of: place, recursive: false)
+        try Sys.umount(place, flags: 2)  // MNT_DETACH
         return mount
       }
     } catch { throw RootfsError(step: "rootfs", object, error, doing: "mount overlay") }

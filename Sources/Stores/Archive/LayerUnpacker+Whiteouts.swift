@@ -14,6 +14,11 @@ enum Whiteout {
 
   static func isWhiteout(_ status: stat) -> Bool { status.fileType == .characterDevice && status.st_rdev == 0 }
 
+  /// `descriptor`: O_PATH will do.
+  static func isOpaque(_ descriptor: Int32) throws(SyscallError) -> Bool {
+    try Sys.attribute(at: descriptor, of: nil, name: opaqueAttribute) == [UInt8(ascii: "y")]
+  }
+
   static func setOpaque(_ parent: Int32, _ name: [CChar]) throws(SyscallError) {
     try Sys.setAttribute(at: parent, of: name, name: Self.opaqueAttribute, value: [UInt8(ascii: "y")])
   }

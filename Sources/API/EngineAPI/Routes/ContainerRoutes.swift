@@ -77,6 +77,7 @@ struct ContainerRoutes: Sendable {
         request.parameter("id"), try request.decode { () throws(JSONError) in try JSONFields(body, anyCase: true) })
       return .json(["Warnings": warnings.isEmpty ? .null : JSON(warnings)])
     }
+    addFiles(to: &router)
     router.add(.DELETE, "/containers/{id}") { request in
       try await containers.remove(
         request.parameter("id"), force: request.query.bool("force"), volumes: request.query.bool("v"),

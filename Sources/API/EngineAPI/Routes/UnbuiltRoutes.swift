@@ -6,19 +6,13 @@ import OCI
 struct UnbuiltRoutes: Sendable {
   private static let routes: [(HTTPMethod, String, String)] = [
     (.POST, "/auth", "logging in to a registry is not built yet"),
-    (.GET, "/containers/{id}/changes", "listing a container's changes is not built yet"),
-    (.GET, "/containers/{id}/export", "exporting a container is not built yet: run `tar` in it by exec"),
     (
       .GET, "/containers/{id}/attach/ws",
       "attaching over a websocket is not built yet: use POST /containers/{id}/attach"
     ),
-    (.HEAD, "/containers/{id}/archive", "copying files is not built yet: run `tar` in the container by exec"),
-    (.GET, "/containers/{id}/archive", "copying files is not built yet: run `tar` in the container by exec"),
-    (.PUT, "/containers/{id}/archive", "copying files is not built yet: run `tar` in the container by exec"),
     (.GET, "/containers/{id}/checkpoints", "checkpoints are not built yet"),
     (.POST, "/containers/{id}/checkpoints", "checkpoints are not built yet"),
     (.DELETE, "/containers/{id}/checkpoints/{checkpoint}", "checkpoints are not built yet"),
-    (.POST, "/commit", "making images of containers is not built yet"),
     (.POST, "/build", "building images is not built yet: build elsewhere, save, and load the image here"),
     (.POST, "/build/cancel", "building images is not built yet"),
     (.POST, "/session", "building images is not built yet: build elsewhere, save, and load the image here"),

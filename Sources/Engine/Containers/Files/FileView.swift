@@ -1,0 +1,83 @@
+import CLinux
+import Kernel
+import Rootfs
+import Snapshots
+import Synchronization
+
+/// Opens a container's files from outside.
+///
+/// What runs is looked at through its own mount namespace: a thread of ours enters that for as long as it takes to open its root, and all
+/// that follows goes by descriptors. What doesn't run is an overlay that is mounted for nobody (a detached mount), with the container's
+/// volumes and binds laid over it by `MountedTree`; reading takes one without an upper directory, so that a start meanwhile does no harm.
+///
+/// Every call blocks.
+enum FileView {
+  /// The root of the mount namespace, with all that is mounted below it.
+  static func root(ofNamespace namespace: SharedDescriptor) throws -> MountedTree {
+    let root = try onThread {
+      try enter(namespace)
+      return SharedDescriptor(try Sys.open("/", O_PATH | O_DIRECTORY))
+    }
+    return MountedTree(root: try root.duplicate())
+  }
+
+  /// The root file system of the mount namespace alone, without what is mounted below it.
+  static func bareRoot(ofNamespace namespace: SharedDescriptor) throws -> MountedTree {
+    let root = try onThread {
+      try enter(namespace)
+      return SharedDescriptor(try DetachedMount.copy(of: "/", recursive: false))
+    }
+    return MountedTree(root: try root.duplicate())
+  }
+
+  private static func enter(_ namespace: SharedDescriptor) throws(SyscallError) {
+    // setns(2) refuses a thread that shares its root directory with others.
+    try Sys.unshare(CLONE_FS)
+    try Sys.setns(namespace.raw, CLONE_NEWNS)
+  }
+
+  /// The files of a snapshot that nobody uses; writable only while its container can't start.
+  static func overlay(of snapshot: Snapshot, writable: Bool) throws -> MountedTree {
+    if !writable, snapshot.lower.isEmpty {
+      return MountedTree(root: try Sys.open(snapshot.upper, O_PATH | O_DIRECTORY))
+    }
+    let root = try onThread {
+      // The way of old kernels mounts by a path for a moment: where nobody sees it.
+      try Sys.unshare(CLONE_NEWNS)
+      try Rootfs.leavePropagation()
+      return SharedDescriptor(
+        writable
+          ? try Rootfs.overlay(lower: snapshot.lower, upper: snapshot.upper, work: snapshot.work, volatile: false)
+          : try Rootfs.readOnlyOverlay([snapshot.upper] + snapshot.lower))
+    }
+    return MountedTree(root: try root.duplicate())
+  }
+
+  /// Lays volumes and binds over a tree, outer ones first. Throws ENOENT or EROFS when a place is missing and can't be made.
+  static func mount(_ points: [ContainerSnapshot.MountPoint], on tree: inout MountedTree) throws {
+    let ordered = points.filter { ["bind", "volume"].contains($0.type) && !$0.source.isEmpty }
+      .sorted { $0.destination.split(separator: "/").count < $1.destination.split(separator: "/").count }
+    for point in ordered {
+      let source = SharedDescriptor(try Sys.open(point.source, O_PATH))
+      try tree.mount(source, at: point.destination)
+    }
+  }
+
+  private final class Box<T: Sendable>: Sendable { let result = Mutex<Result<T, any Error>?>(nil) }
+
+  private static func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) throws -> T {
+    let box = Box<T>()
+    let thread = try Thread(name: "files") {
+      let result = Result(catching: body)
+      box.result.withLock { $0 = result }
+    }
+    thread.join()
+    guard let result = box.result.withLock({ $0 }) else { throw SyscallError("pthread_create", "files", .io) }
+    return try result.get()
+  }
+}
+
+extension SharedDescriptor {
+  /// A second one of one's own.
+  func duplicate() throws(SyscallError) -> Descriptor { Descriptor(owning: try Sys.fcntl(raw, F_DUPFD_CLOEXEC, 0)) }
+}
