@@ -75,6 +75,28 @@ struct LaunchTests {
     #expect(try Sys.status(sandbox.rootfs + "/made").st_uid == 100_000)
   }
 
+  @Test func aUserNamespaceMayHaveAnOverlayAndBindsThatItsRootCouldNotReach() throws {
+    // As the engine's own directories are: nobody but the host's root looks into them.
+    let closed = sandbox.directory + "/closed"
+    try Sys.mkdir(closed, mode: 0o700)
+    for name in ["upper", "work", "data"] { try Sys.mkdir(closed + "/" + name) }
+    for name in ["upper", "data"] { try Sys.chown(closed + "/" + name, 100_000, 100_000) }
+    try Sys.chown(sandbox.rootfs, 100_000, 100_000)
+    let outcome = try sandbox.sh("touch /data/made /new/made && ls -ld /data && cat /proc/self/mountinfo | wc -l") {
+      $0.rootfs = .overlay(
+        lower: [sandbox.rootfs], upper: closed + "/upper", work: closed + "/work", volatile: false)
+      $0.spec.mounts += [
+        .init(destination: "/data", type: "bind", source: closed + "/data", options: ["rbind", "rslave"]),
+        .init(destination: "/new", type: "tmpfs", source: "tmpfs", options: []),
+      ]
+      $0.spec.linux.namespaces.append(.init(.user))
+      $0.spec.linux.uidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
+      $0.spec.linux.gidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
+    }
+    #expect(outcome.code == 0 && outcome.failure == nil && outcome.mounts.isEmpty, "\(outcome)")
+    #expect(try Sys.status(closed + "/data/made").st_uid == 100_000)
+  }
+
   @Test func nothingButTheStreamsIsOpen() throws {
     // A descriptor of the parent that is not close-on-exec is one the container must not get.
     let leak = try Sys.open("/", O_PATH)

@@ -17,9 +17,6 @@ extension ContainerRuntime {
     let linux = plan.spec.linux
     let namespaces = try NamespaceSetup(linux)
     try Sysctl.validate(linux.sysctl, linux)
-    if let hooks = plan.spec.hooks, hooks != RuntimeSpec.Hooks() {
-      throw LaunchFailure(step: "plan", errno: ENOTSUP, object: "hooks", message: "hooks are not supported yet")
-    }
     if let name = plan.spec.hostname, !name.isEmpty, linux.namespace(.uts) == nil {
       throw LaunchFailure(
         step: "plan", errno: EINVAL, object: "hostname",
@@ -42,6 +39,7 @@ extension ContainerRuntime {
           step: failure.step, errno: failure.errno, object: failure.object,
           message: "\(failure.message) (and left behind: \(error))")
       }
+      _ = plan.spec.hooks?.runAll(.poststop, plan.state(.stopped, pid: nil))
       throw failure
     }
   }
@@ -73,7 +71,15 @@ extension ContainerRuntime {
     }
     // While the child works: namespaces made by the clone itself are there already.
     let held = try launch.hold([.mount, .network, .ipc].filter { namespaces.cloneFlags & $0.cloneFlag != 0 })
-    try launch.awaitReady { pid throws(SyscallError) in try namespaces.writeMaps(of: pid) }
+    var services = Launch.Services()
+    services.maps = { pid throws(LaunchFailure) in try namespaces.writeMaps(of: pid) }
+    if let hooks = plan.spec.hooks {
+      services.hooks = { pid throws(LaunchFailure) in
+        try hooks.run(.prestart, plan.state(.creating, pid: pid))
+        try hooks.run(.createRuntime, plan.state(.creating, pid: pid))
+      }
+    }
+    try launch.awaitReady(services)
     let process = try launch.process()
     let all = warnings + launch.warnings
     return RunningContainer(

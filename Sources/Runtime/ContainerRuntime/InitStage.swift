@@ -110,6 +110,8 @@ final class InitStage {
       if spec.root?.readonly == true { try mounter.makeRootReadOnly() }
     }
 
+    if let hooks = spec.hooks { try runHooks(hooks, stage) }
+
     try stage.enter(.pivot)
     try stage.mounting { () throws(RootfsError) in
       try Rootfs.pivot(into: mounter.root)
@@ -123,7 +125,13 @@ final class InitStage {
     }
 
     try ProcessStage(request: request, stdio: stdio, slave: slave).run(
-      &stage, proc: proc, waits: true, gate: gate)
+      &stage, proc: proc, waits: true, gate: gate, beforeProgram: startContainer)
+  }
+
+  /// Runs the startContainer hooks; `nil` when there are none.
+  private var startContainer: (() throws(LaunchFailure) -> Void)? {
+    guard let hooks = plan.spec.hooks, !hooks.startContainer.isEmpty else { return nil }
+    return { () throws(LaunchFailure) in try hooks.run(.startContainer, self.plan.state(.created, pid: getpid())) }
   }
 
   /// Keys that the engine's session holds are none of the container's. Kernels without keyrings, and filters that deny them, are
@@ -133,6 +141,17 @@ final class InitStage {
       try Sys.joinSessionKeyring("_ses." + id)
     } catch  where error.errno == .noSuchCall || error.errno == .notPermitted {
     } catch { stage.warn("the container shares the engine's session keyring: \(error.errno)") }
+  }
+
+  /// Those of the runtime's namespaces are the parent's to run.
+  private func runHooks(_ hooks: RuntimeSpec.Hooks, _ stage: Stage) throws(LaunchFailure) {
+    if !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty {
+      try stage.attempt("await hooks") { () throws(SyscallError) in
+        try Message.needHooks.send(on: stage.channel)
+        guard let (message, _) = try Message.receive(from: stage.channel), case .hooked = message else { _exit(127) }
+      }
+    }
+    try hooks.run(.createContainer, plan.state(.creating, pid: getpid()))
   }
 
   private func becomeRoot(_ stage: Stage) throws(LaunchFailure) {
@@ -156,8 +175,8 @@ final class InitStage {
   private func attachRoot(_ stage: Stage) throws(LaunchFailure) -> Root {
     try stage.mounting { () throws(RootfsError) in
       try Rootfs.leavePropagation()
-      if let root { return try Rootfs.attach(try Rootfs.duplicate(root), over: plan.rootfs.place) }
-      return try Rootfs.attach(try plan.rootfs.mount(), over: plan.rootfs.place)
+      if let root { return try Rootfs.attach(try Rootfs.duplicate(root)) }
+      return try Rootfs.attach(try plan.rootfs.mount())
     }
   }
 
@@ -183,14 +202,6 @@ extension LaunchPlan.Rootfs {
     case .directory(let path): try Rootfs.directory(path)
     case .overlay(let lower, let upper, let work, let volatile):
       try Rootfs.overlay(lower: lower, upper: upper, work: work, volatile: volatile)
-    }
-  }
-
-  /// A directory of the host to attach it over.
-  var place: String {
-    switch self {
-    case .directory(let path): path
-    case .overlay(_, let upper, _, _): upper
     }
   }
 }

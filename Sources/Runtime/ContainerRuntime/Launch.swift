@@ -71,7 +71,13 @@ struct Launch: ~Copyable {
     case failure(LaunchFailure)
   }
 
-  private mutating func hear(_ onMaps: (Int32) throws(SyscallError) -> Void) throws(SyscallError) -> Heard {
+  /// What the parent does when the child asks for it.
+  struct Services {
+    var maps: (Int32) throws(LaunchFailure) -> Void = { _ in }
+    var hooks: (Int32) throws(LaunchFailure) -> Void = { _ in }
+  }
+
+  private mutating func hear(_ services: Services) throws(SyscallError) -> Heard {
     while true {
       guard try Sys.poll(channel.raw, Int16(POLLIN), timeout: Self.deadline) != 0 else {
         throw SyscallError("wait for init stage", "", .timedOut)
@@ -82,17 +88,20 @@ struct Launch: ~Copyable {
       case .warning(let text): warnings.append(text)
       case .terminal: terminal = descriptors.first
       case .needMaps:
-        try onMaps(pid)
+        do throws(LaunchFailure) { try services.maps(pid) } catch { return .failure(error) }
         try Message.mapped.send(on: channel.raw)
+      case .needHooks:
+        do throws(LaunchFailure) { try services.hooks(pid) } catch { return .failure(error) }
+        try Message.hooked.send(on: channel.raw)
       case .failure(let failure): return .failure(failure)
-      case .mapped, .go: throw SyscallError("wait for init stage", "", Errno(rawValue: EBADMSG))
+      case .mapped, .hooked, .born, .go: throw SyscallError("wait for init stage", "", Errno(rawValue: EBADMSG))
       }
     }
   }
 
   /// Waits until the child is ready to execute its program.
-  mutating func awaitReady(onMaps: (Int32) throws(SyscallError) -> Void) throws(LaunchFailure) {
-    switch try heard(onMaps) {
+  mutating func awaitReady(_ services: Services) throws(LaunchFailure) {
+    switch try heard(services) {
     case .ready: return
     case .failure(let failure): throw end(failure)
     case .end: throw died()
@@ -101,7 +110,7 @@ struct Launch: ~Copyable {
 
   /// Waits until the program runs: the child's end of the channel is closed by the exec.
   mutating func awaitProgram() throws(LaunchFailure) {
-    switch try heard({ _ in }) {
+    switch try heard(Services()) {
     case .end: return
     case .failure(let failure): throw end(failure)
     case .ready:
@@ -112,7 +121,7 @@ struct Launch: ~Copyable {
   mutating func go() throws(LaunchFailure) {
     do throws(SyscallError) { try Message.go.send(on: channel.raw) } catch {
       // The child may have said why before it went.
-      try awaitReady(onMaps: { _ in })
+      try awaitReady(Services())
     }
     try awaitProgram()
   }
@@ -125,8 +134,8 @@ struct Launch: ~Copyable {
     }
   }
 
-  private mutating func heard(_ onMaps: (Int32) throws(SyscallError) -> Void) throws(LaunchFailure) -> Heard {
-    do throws(SyscallError) { return try hear(onMaps) } catch {
+  private mutating func heard(_ services: Services) throws(LaunchFailure) -> Heard {
+    do throws(SyscallError) { return try hear(services) } catch {
       throw end(LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)"))
     }
   }

@@ -19,6 +19,7 @@ extension LaunchPlan {
       durableExit: try fields.bool("durableExit") ?? true,
       cgroupLayout: try fields.object("cgroupLayout") { fields throws(JSONError) in try CgroupLayout(fields) },
       cgroupMade: try fields.bool("cgroupMade") ?? false)
+    bundle = try fields.string("bundle") ?? ""
   }
 
   public func encoded() -> [UInt8] { json.encoded() }
@@ -37,6 +38,7 @@ extension LaunchPlan {
     builder.set("durableExit", durableExit)
     builder.set("cgroupLayout", cgroupLayout?.json)
     builder.set("cgroupMade", cgroupMade)
+    if !bundle.isEmpty { builder.set("bundle", bundle) }
     builder.set("spec", spec.json)
     return builder.json
   }

@@ -33,6 +33,8 @@ public struct LaunchPlan: Sendable, Equatable {
   /// Descriptors from 3 on that the process inherits (runc's `--preserve-fds`), under the same numbers;
   /// they can't travel by plan.json.
   public var preservedDescriptors: Int32 = 0
+  /// What hooks are told; empty where there is none.
+  public var bundle: String = ""
 
   public enum Rootfs: Sendable, Equatable {
     /// An ordinary directory, bound.
@@ -86,6 +88,15 @@ public struct LaunchPlan: Sendable, Equatable {
     self.durableExit = durableExit
     self.cgroupLayout = cgroupLayout
     self.cgroupMade = cgroupMade
+  }
+}
+
+extension LaunchPlan {
+  /// What hooks are told of the container.
+  public func state(_ status: RuntimeSpec.State.Status, pid: Int32?) -> RuntimeSpec.State {
+    RuntimeSpec.State(
+      ociVersion: spec.ociVersion, id: id, status: status, pid: pid, bundle: bundle,
+      annotations: spec.annotations ?? [:])
   }
 }
 

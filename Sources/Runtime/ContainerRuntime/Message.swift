@@ -8,6 +8,12 @@ enum Message {
   case needMaps
   /// `M` parent: they are written.
   case mapped
+  /// `H` child: everything is mounted, run the hooks that are yours.
+  case needHooks
+  /// `K` parent: they ran.
+  case hooked
+  /// `B` the process in between: the child is born; its pidfd is beside the packet.
+  case born
   /// `W` child: what was asked for and can't be had.
   case warning(String)
   /// `T` child: the terminal's master, beside the packet.
@@ -25,6 +31,9 @@ enum Message {
     switch self {
     case .needMaps: [UInt8(ascii: "U")]
     case .mapped: [UInt8(ascii: "M")]
+    case .needHooks: [UInt8(ascii: "H")]
+    case .hooked: [UInt8(ascii: "K")]
+    case .born: [UInt8(ascii: "B")]
     case .warning(let text): [UInt8(ascii: "W")] + text.utf8.prefix(Self.limit - 1)
     case .terminal: [UInt8(ascii: "T")]
     case .ready: [UInt8(ascii: "R")]
@@ -37,6 +46,9 @@ enum Message {
     switch bytes.first.map({ Unicode.Scalar($0) }) {
     case "U": self = .needMaps
     case "M": self = .mapped
+    case "H": self = .needHooks
+    case "K": self = .hooked
+    case "B": self = .born
     case "W": self = .warning(String(decoding: bytes.dropFirst(), as: UTF8.self))
     case "T": self = .terminal
     case "R": self = .ready

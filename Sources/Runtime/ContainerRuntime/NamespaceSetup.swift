@@ -88,9 +88,13 @@ struct NamespaceSetup {
   }
 
   /// The parent's part for a user namespace.
-  func writeMaps(of pid: Int32) throws(SyscallError) {
-    try Sys.writeFile("/proc/\(pid)/uid_map", Self.text(linux.uidMappings))
-    try Sys.writeFile("/proc/\(pid)/gid_map", Self.text(linux.gidMappings))
+  func writeMaps(of pid: Int32) throws(LaunchFailure) {
+    do throws(SyscallError) {
+      try Sys.writeFile("/proc/\(pid)/uid_map", Self.text(linux.uidMappings))
+      try Sys.writeFile("/proc/\(pid)/gid_map", Self.text(linux.gidMappings))
+    } catch {
+      throw Self.failure(.user, error.errno.rawValue, "write id maps: \(error)")
+    }
   }
 
   private static func text(_ mappings: [RuntimeSpec.IDMapping]) -> String {

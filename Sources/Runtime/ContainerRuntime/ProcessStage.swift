@@ -13,10 +13,12 @@ struct ProcessStage {
   let slave: SharedDescriptor?
 
   /// Becomes the program, or throws. `proc`: for `oom_score_adj`; made when needed and not given. With `waits`, the parent is
-  /// told that everything is ready, and its go awaited; with a `gate` then that of whoever comes there, too.
-  func run(_ stage: inout Stage, proc: consuming ProcFS?, waits: Bool, gate: Int32? = nil) throws(LaunchFailure)
-    -> Never
-  {
+  /// told that everything is ready, and its go awaited; with a `gate` then that of whoever comes there, too. `beforeProgram`: what is to
+  /// be done then.
+  func run(
+    _ stage: inout Stage, proc: consuming ProcFS?, waits: Bool, gate: Int32? = nil,
+    beforeProgram: (() throws(LaunchFailure) -> Void)? = nil
+  ) throws(LaunchFailure) -> Never {
     let process = request.process
 
     try stage.enter(.user)
@@ -69,6 +71,8 @@ struct ProcessStage {
         try StartGate.await(gate, channel: stage.channel, keeping: request.preserved)
       }
     }
+
+    if let beforeProgram { try beforeProgram() }
 
     try stage.enter(.initProcess)
     if request.initProcess {

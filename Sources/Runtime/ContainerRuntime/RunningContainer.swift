@@ -55,6 +55,11 @@ public final class RunningContainer {
       throw error
     }
     warnings += launch.warnings.dropFirst(seen)
+    guard let hooks = plan.spec.hooks, !hooks.poststart.isEmpty else { return }
+    do throws(LaunchFailure) { try hooks.run(.poststart, plan.state(.running, pid: process.pid)) } catch {
+      abandon()
+      throw error
+    }
   }
 
   /// Leaves a container that was prepared with a gate to whoever opens that: it outlives this process. Everything that is needed
@@ -73,8 +78,12 @@ public final class RunningContainer {
     var spec = RuntimeSpec()
     spec.linux.namespaces = plan.spec.linux.namespaces
     spec.linux.personality = plan.spec.linux.personality
+    spec.hooks = plan.spec.hooks
+    spec.annotations = spec.hooks == nil ? nil : plan.spec.annotations
+    let bundle = plan.bundle
     plan = LaunchPlan(
       id: plan.id, spec: spec, rootfs: .directory(""), user: plan.user, stdio: plan.stdio, exitRecord: plan.exitRecord)
+    plan.bundle = bundle
   }
 
   /// Kills what is left in the cgroup, removes it, and drops the namespaces. Call once the exit has been reported.
@@ -82,6 +91,12 @@ public final class RunningContainer {
   @discardableResult
   public func finish() -> [String] {
     namespaces = []
+    let left = removeGroup()
+    guard let hooks = plan.spec.hooks else { return left }
+    return left + hooks.runAll(.poststop, plan.state(.stopped, pid: nil))
+  }
+
+  private func removeGroup() -> [String] {
     do throws(CgroupError) {
       do throws(CgroupError) {
         try cgroup.remove(timeout: 0)

@@ -52,7 +52,7 @@ public struct StartGate: ~Copyable {
       switch message {
       case .warning(let text): warnings.append(text)
       case .failure(let failure): return .failure(failure)
-      case .needMaps, .mapped, .terminal, .ready, .go:
+      case .needMaps, .mapped, .needHooks, .hooked, .born, .terminal, .ready, .go:
         throw SyscallError("wait for the container's process", "", Errno(rawValue: EBADMSG))
       }
     }

@@ -104,12 +104,14 @@ extension Rootfs {
     } catch { throw RootfsError(step: "rootfs", "/", error, doing: "make mounts private") }
   }
 
-  /// Attaches a detached root, so that mounts can be put into it; `place` is any directory of the host, hidden in this mount
-  /// namespace from then on.
-  public static func attach(_ root: consuming Descriptor, over place: String) throws(RootfsError) -> Root {
+  /// Attaches a detached root, so that mounts can be put into it.
+  ///
+  /// It goes over the host's root directory, in this mount namespace alone: a place that everybody may reach. Absolute paths go on
+  /// to mean the host's, since this process's root directory lies below the new mount.
+  public static func attach(_ root: consuming Descriptor) throws(RootfsError) -> Root {
     do throws(SyscallError) {
-      try Sys.moveMount(root.raw, to: place, at: Sys.currentDirectory)
-    } catch { throw RootfsError(step: "rootfs", place, error, doing: "attach rootfs") }
+      try Sys.moveMount(root.raw, to: "/", at: Sys.currentDirectory)
+    } catch { throw RootfsError(step: "rootfs", "/", error, doing: "attach rootfs") }
     return Root(owning: root)
   }
 }

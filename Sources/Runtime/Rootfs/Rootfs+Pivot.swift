@@ -5,8 +5,8 @@ extension Rootfs {
   /// Makes the tree this process's root directory and drops every mount of the host.
   ///
   /// pivot_root(".", ".") puts the old root on top of the new one, without a directory for it (pivot_root(2), NOTES); the lazy
-  /// unmount takes it away with all below it. Where the host's root is the initial ramfs, which can't be pivoted (EINVAL), the new
-  /// root is moved over it instead.
+  /// unmount takes it away with all below it. Where the host's root is the initial ramfs, which can't be pivoted (EINVAL), all else
+  /// is unmounted and the new root, which lies over it, entered by chroot.
   public static func pivot(into root: borrowing Root) throws(RootfsError) {
     do throws(SyscallError) {
       try Sys.fchdir(root.directory.raw)
@@ -42,12 +42,11 @@ extension Rootfs {
       let fields = line.split(separator: " ")
       guard fields.count > 4, fields[4] != "/" else { continue }
       let place = unescaped(fields[4])
-      guard try Sys.getcwd() != place else { continue }
       do throws(SyscallError) {
         try Sys.umount(place, flags: 2)
       } catch  where error.errno == .invalidArgument || error.errno == .noSuchFile { continue }
     }
-    try Sys.mount(".", "/", flags: UInt(MS_MOVE))
+    // `attach` put it over the namespace's root already.
     try Sys.chroot(".")
   }
 
