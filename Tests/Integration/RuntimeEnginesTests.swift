@@ -172,7 +172,7 @@ struct RuntimeEnginesTests {
     expect(steps, "terminal", says: "/dev/pts/0")
     expect(steps, "detached")
     expect(steps, "exec", status: 6, says: "sh in")
-    expect(steps, "execabsent", status: 127, says: "executable file not found in $PATH")
+    expect(steps, "execabsent", status: 126, says: "executable file not found in $PATH")
     for name in ["pause", "unpause", "update", "top", "kill", "again", "stop", "remove"] { expect(steps, name) }
     expect(steps, "paused", says: "paused")
     #expect(steps["limit"]?.text.contains("67108864") == true, "\(steps["limit"]?.text ?? "")")

@@ -60,6 +60,12 @@ struct Container {
     return FirstProcess(pid: record.pid, pidfd: pidfd)
   }
 
+  /// The hooks that later commands run.
+  func lateHooks() throws(CommandError) -> RuntimeSpec.Hooks? {
+    guard let record, record.hasLateHooks else { return nil }
+    return try directory.configuration().hooks
+  }
+
   /// `state`'s answer (runtime-spec, runtime.md#state), with runc's additions.
   func stateJSON(_ status: Status) -> JSON {
     var builder = JSONBuilder()

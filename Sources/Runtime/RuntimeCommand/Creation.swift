@@ -76,6 +76,7 @@ struct Creation {
     record.cgroupLayout = layout
     record.personality = spec.linux.personality
     record.hasTerminal = spec.process?.terminal ?? false
+    record.hasLateHooks = spec.hooks.map { !$0.poststart.isEmpty || !$0.poststop.isEmpty } ?? false
     if let profile = spec.linux.seccomp {
       record.seccompFilter = try SeccompFilters.path(profile, root: call.root)
       spec.linux.seccomp = nil
@@ -91,6 +92,7 @@ struct Creation {
       id: state.id, spec: spec, rootfs: .directory(bundle.rootfs), seccompFilter: record.seccompFilter,
       stdio: LaunchPlan.Stdio(terminal: record.hasTerminal, openStdin: true, stdinOnce: false), exitRecord: "",
       cgroupLayout: layout)
+    plan.bundle = bundle.path
     plan.preservedDescriptors = preserved.count
     let container: RunningContainer
     do throws(LaunchFailure) {

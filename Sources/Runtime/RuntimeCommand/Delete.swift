@@ -1,6 +1,8 @@
 import Cgroups
 import CLinux
+import ContainerRuntime
 import Kernel
+import OCI
 
 /// `delete`: takes back what create made.
 enum Delete {
@@ -27,6 +29,12 @@ enum Delete {
     guard force || status == .stopped || status == .created else {
       throw CommandError("cannot delete container \(id) that is not stopped: \(status.rawValue)")
     }
+    // Read while it is there, run when all else is gone.
+    let hooks: RuntimeSpec.Hooks?
+    do throws(CommandError) { hooks = try container.lateHooks() } catch {
+      call.log.warning("poststop hooks are left out: \(error.message)")
+      hooks = nil
+    }
     try end(container)
     guard let record = container.record else { return try container.directory.remove() }
     try remove(record, container.directory, call.log) { () throws(CommandError) in
@@ -37,6 +45,7 @@ enum Delete {
         try cgroup.remove()
       }
     }
+    for warning in hooks?.runAll(.poststop, record.state(.stopped)) ?? [] { call.log.warning(warning) }
   }
 
   /// Kills the first process and waits for its end.

@@ -25,6 +25,15 @@ extension StateDirectory {
     var seccompFilter: String?
     var personality: String?
     var annotations: [String: String] = [:]
+    /// There are hooks for after its start or its end, in config.json.
+    var hasLateHooks = false
+
+    /// What hooks are told.
+    func state(_ status: RuntimeSpec.State.Status) -> RuntimeSpec.State {
+      RuntimeSpec.State(
+        ociVersion: ociVersion, id: id, status: status, pid: status == .stopped ? nil : pid, bundle: bundle,
+        annotations: annotations)
+    }
 
     var cgroup: Cgroup? {
       guard let cgroupPath, let cgroupLayout else { return nil }
@@ -49,7 +58,8 @@ extension StateDirectory.Record {
       cgroupLayout: try fields.object("cgroupLayout") { fields throws(JSONError) in try CgroupLayout(fields) },
       namespaces: (try fields.strings("namespaces") ?? []).compactMap { RuntimeSpec.NamespaceKind(rawValue: $0) },
       hasTerminal: try fields.bool("terminal") ?? false, seccompFilter: try fields.string("seccompFilter"),
-      personality: try fields.string("personality"), annotations: try fields.map("annotations") ?? [:])
+      personality: try fields.string("personality"), annotations: try fields.map("annotations") ?? [:],
+      hasLateHooks: try fields.bool("lateHooks") ?? false)
   }
 
   var json: JSON {
@@ -68,6 +78,7 @@ extension StateDirectory.Record {
     builder.set("terminal", hasTerminal)
     builder.set("seccompFilter", seccompFilter)
     builder.set("personality", personality)
+    builder.set("lateHooks", hasLateHooks ? true : nil)
     builder.set("annotations", annotations.isEmpty ? nil : annotations)
     return builder.json
   }

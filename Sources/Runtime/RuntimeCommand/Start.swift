@@ -1,5 +1,7 @@
+import CLinux
 import ContainerRuntime
 import Kernel
+import OCI
 
 /// `start`: runs the program of a container that was created.
 enum Start {
@@ -18,6 +20,12 @@ enum Start {
       for warning in try StartGate.open(in: container.directory.directory) { call.log.warning(warning) }
     } catch { throw CommandError("unable to start container process: \(error.message)") }
     try container.directory.endWaiting()
+    if let hooks = try container.lateHooks(), let record = container.record {
+      do throws(LaunchFailure) { try hooks.run(.poststart, record.state(.running)) } catch {
+        if let process = try? container.process() { try? Sys.sendSignal(pidfd: process.pidfd.raw, SIGKILL) }
+        throw CommandError(error.message)
+      }
+    }
     return 0
   }
 }
