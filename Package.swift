@@ -80,7 +80,7 @@ let package = Package(
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
     library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "Rootfs", "CCompression", crypto]),
     library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", "CLinux", crypto]),
-    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux"]),
+    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux", "Rootfs"]),
     library("Stores", "Metadata", ["Errdefs", "OCI", "Kernel", grdb]),
 
     // Engine

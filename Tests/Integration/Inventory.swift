@@ -28,10 +28,14 @@ struct Inventory: Equatable, CustomStringConvertible {
     processes = try Sys.entries(of: "/proc").count { entry in
       guard entry.name.allSatisfy(\.isNumber) else { return false }
       let command = (try? Sys.readFile("/proc/\(entry.name)/cmdline")) ?? []
-      return String(decoding: command, as: UTF8.self).contains(daemon.folder)
+      let text = String(decoding: command, as: UTF8.self)
+      return text.contains(daemon.folder) && !text.contains(Self.waitingShim)
     }
     daemonDescriptors = daemon.process.map { (try? Sys.entries(of: "/proc/\($0.pid)/fd").count) ?? 0 } ?? 0
   }
+
+  /// What shims without a container show.
+  static let waitingShim = "/containers/----"
 
   private static func lines(_ path: String) throws -> [String] {
     String(decoding: try Sys.readFile(path), as: UTF8.self).split(separator: "\n").map(String.init)
@@ -44,7 +48,9 @@ struct Inventory: Equatable, CustomStringConvertible {
       let fields = line.split(separator: " ")
       guard fields.count > 4 else { continue }
       let root = "\(fields[4])/berth"
-      for entry in (try? Sys.entries(of: root)) ?? [] where entry.type == UInt8(DT_DIR) {
+      // Groups made ahead come and go with the shims that wait for a container.
+      for entry in (try? Sys.entries(of: root)) ?? []
+      where entry.type == UInt8(DT_DIR) && !entry.name.hasPrefix(".spare-") {
         found.append("\(root)/\(entry.name)")
       }
     }

@@ -99,6 +99,57 @@ struct ShimDaemonTests {
     try group.remove()
   }
 
+  /// Command lines of this process's children that wait for a container, by pid.
+  private func waiting(_ fixture: ShimFixture) throws -> [Int32] {
+    try Sys.entries(of: "/proc").compactMap { Int32($0.name) }.filter { pid in
+      let text = String(decoding: (try? Sys.readFile("/proc/\(pid)/cmdline")) ?? [], as: UTF8.self)
+      return text.contains(fixture.scratch.path + "/run/----")
+    }
+  }
+
+  private func until(_ condition: () throws -> Bool) rethrows -> Bool {
+    let deadline = Sys.monotonicNanoseconds() + 10_000_000_000
+    while Sys.monotonicNanoseconds() < deadline {
+      if try condition() { return true }
+      sched_yield()
+    }
+    return false
+  }
+
+  @Test func aShimThatWaitedRunsAContainer_andOneThatWaitsInVainTakesItsGroupAlong() async throws {
+    let fixture = try ShimFixture()
+    let layout = try CgroupLayout.probe()
+    fixture.launcher.keepAhead(
+      .init(
+        count: 2, runDirectories: fixture.scratch.path + "/run", cgroupParent: ShimFixture.cgroupParent,
+        cgroupLayout: layout))
+    #expect(try until { try waiting(fixture).count == 2 })
+    let before = try waiting(fixture)
+    let (shim, client, _) = try await fixture.run(
+      fixture.plan("echo up; sleep 1000") { spec in
+        var resources = RuntimeSpec.Resources()
+        resources.devices = Cgroups.defaultDevices
+        spec.linux.resources = resources
+      })
+    #expect(before.contains(shim.pid))
+    _ = try await client.wait(for: "up\n")
+    let line = String(decoding: try Sys.readFile("/proc/\(shim.pid)/cmdline"), as: UTF8.self)
+    #expect(line.contains(fixture.runDirectory), "\(line)")
+    #expect(try until { try waiting(fixture).count == 2 }, "another takes its place")
+    // As if the daemon had died.
+    let rest = try waiting(fixture)
+    fixture.launcher.keepNone()
+    #expect(try until { try waiting(fixture).isEmpty })
+    if let hierarchy = layout.hierarchies.first {
+      let left = try Sys.entries(of: hierarchy.mountPoint + ShimFixture.cgroupParent).map(\.name)
+      #expect(!left.contains { name in (rest + before).contains { name.hasPrefix(".spare-\($0)-") } }, "\(left)")
+    }
+    try await shim.signal(SIGKILL)
+    #expect(await shim.exited()?.code == 137)
+    #expect(await shim.closed(within: Duration.seconds(5)))
+    #expect(try fixture.cgroupIsGone())
+  }
+
   @Test func adoptFindsNothingWhereNothingIs() throws {
     let fixture = try ShimFixture()
     #expect(try fixture.launcher.adopt(runDirectory: fixture.runDirectory) == nil)

@@ -72,7 +72,7 @@ public final class Engine: Sendable {
     let events = Events()
 
     let content = try ContentStore(root: dataRoot + "/content")
-    let snapshotter = try OverlaySnapshotter(dataRoot: dataRoot) { logger.warning("snapshots: \($0)") }
+    let snapshotter = try OverlaySnapshotter(dataRoot: dataRoot, mountPoints: Containers.mountPoints) { logger.warning("snapshots: \($0)") }
     let images = try Images(
       metadata: metadata, content: content, snapshotter: snapshotter, events: events, logger: logger)
     let recovery = try images.recover(snapshots: try Containers.snapshots(in: metadata))

@@ -8,10 +8,12 @@ extension ContainerRuntime {
   /// Makes cgroup, process, namespaces, mounts and terminal; the process waits just before its exec.
   /// On failure nothing is left: the child is killed and reaped, the cgroup removed.
   ///
-  /// With a `gate` the container is to be left to whoever opens that: see `RunningContainer.leave`.
-  public static func prepare(_ plan: LaunchPlan, stdio: Stdio, gate: consuming StartGate? = nil) throws(LaunchFailure)
-    -> RunningContainer
-  {
+  /// With a `gate` the container is to be left to whoever opens that: see `RunningContainer.leave`. `meanwhile` is done once, between
+  /// the clone and the wait for the child, unless something fails before.
+  public static func prepare(
+    _ plan: LaunchPlan, stdio: Stdio, gate: consuming StartGate? = nil, provisions: Provisions = Provisions(),
+    meanwhile: () -> Void = {}
+  ) throws(LaunchFailure) -> RunningContainer {
     trace?.mark(.plan)
     let request = try ProcessRequest(plan)
     let linux = plan.spec.linux
@@ -28,11 +30,12 @@ extension ContainerRuntime {
     let warnings: [String]
     do throws(CgroupError) {
       let layout = try plan.layout()
-      cgroup = try Cgroup(path: linux.cgroupsPath ?? "/berth/\(plan.id)", layout: layout)
-      warnings = plan.cgroupMade ? [] : try cgroup.create(linux.resources ?? RuntimeSpec.Resources())
+      let path = linux.cgroupsPath ?? "/berth/\(plan.id)"
+      (cgroup, warnings) = try provisions.group(
+        path, layout: layout, plan.cgroupMade ? nil : linux.resources ?? RuntimeSpec.Resources())
     } catch { throw LaunchFailure(error) }
     do throws(LaunchFailure) {
-      return try launch(plan, request, namespaces, cgroup, stdio, warnings, gate)
+      return try launch(plan, request, namespaces, cgroup, stdio, warnings, gate, provisions.root, meanwhile)
     } catch let failure {
       do throws(CgroupError) { try cgroup.remove() } catch {
         throw LaunchFailure(
@@ -46,7 +49,7 @@ extension ContainerRuntime {
 
   private static func launch(
     _ plan: LaunchPlan, _ request: ProcessRequest, _ namespaces: NamespaceSetup, _ cgroup: Cgroup, _ stdio: Stdio,
-    _ warnings: [String], _ gate: borrowing StartGate?
+    _ warnings: [String], _ gate: borrowing StartGate?, _ root: SharedDescriptor?, _ meanwhile: () -> Void
   ) throws(LaunchFailure) -> RunningContainer {
     trace?.mark(.clone)
     let entrance: CgroupEntrance
@@ -62,7 +65,7 @@ extension ContainerRuntime {
       initStage = InitStage(
         plan: plan, request: request, namespaces: namespaces, entrance: entrance,
         cgroups: cgroup.mounts(for: plan.spec),
-        stdio: stdio, root: namespaces.hasUser ? SharedDescriptor(try plan.rootfs.mount()) : nil,
+        stdio: stdio, root: root == nil && namespaces.hasUser ? SharedDescriptor(try plan.rootfs.mount()) : root,
         sources: namespaces.hasUser ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false) : nil,
         gate: listener)
     } catch { throw LaunchFailure(error) }
@@ -71,6 +74,7 @@ extension ContainerRuntime {
     }
     // While the child works: namespaces made by the clone itself are there already.
     let held = try launch.hold([.mount, .network, .ipc].filter { namespaces.cloneFlags & $0.cloneFlag != 0 })
+    meanwhile()
     var services = Launch.Services()
     services.maps = { pid throws(LaunchFailure) in try namespaces.writeMaps(of: pid) }
     if let hooks = plan.spec.hooks {

@@ -2,7 +2,6 @@ import Cgroups
 public import OCI
 
 extension LaunchPlan {
-  /// Reads `plan.json`.
   public init(decoding bytes: [UInt8]) throws(JSONError) { try self.init(JSONFields(try JSON.parse(bytes))) }
 
   public init(_ fields: JSONFields) throws(JSONError) {

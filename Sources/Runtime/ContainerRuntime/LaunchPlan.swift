@@ -1,8 +1,8 @@
 public import Cgroups
 public import OCI
 
-/// All that the shim needs to run one container: written by the daemon to `<exec-root>/containers/<id>/plan.json`,
-/// read once by the shim. JSON of this shape by `encoded()` and `init(decoding:)`.
+/// All that the shim needs to run one container: sent by the daemon in `ShimProtocol.Opening.launch`.
+/// JSON of this shape by `encoded()` and `init(decoding:)`.
 public struct LaunchPlan: Sendable, Equatable {
   /// 64 hexadecimal digits.
   public var id: String
@@ -31,7 +31,7 @@ public struct LaunchPlan: Sendable, Equatable {
   /// fdatasync the exit record (after the daemon has been told); false for `--rm`.
   public var durableExit: Bool
   /// Descriptors from 3 on that the process inherits (runc's `--preserve-fds`), under the same numbers;
-  /// they can't travel by plan.json.
+  /// they can't travel as JSON.
   public var preservedDescriptors: Int32 = 0
   /// What hooks are told; empty where there is none.
   public var bundle: String = ""

@@ -1,7 +1,7 @@
 /// What daemon and shim say to each other.
 ///
 /// Transport: SOCK_SEQPACKET sockets. Descriptor 3 of a new shim is one end of a socketpair to the daemon that spawned
-/// it; later daemons connect to `<exec-root>/containers/<id>/shim.sock` (mode 0600, peers other than root are refused).
+/// it, and comes with one of the messages of `Opening`; later daemons connect to `<exec-root>/containers/<id>/shim.sock` (mode 0600, peers other than root are refused).
 /// Each packet is one JSON object, at most 64 KiB; a longer one is put into a memfd that comes as the first descriptor,
 /// and the packet is `@`. Further descriptors (an attacher's socket) follow by SCM_RIGHTS.
 ///
@@ -41,5 +41,4 @@ public enum ShimProtocol {
   public static let controlDescriptor: Int32 = 3
   /// The listening socket's name in the run directory.
   public static let socketName = "shim.sock"
-  public static let planName = "plan.json"
 }

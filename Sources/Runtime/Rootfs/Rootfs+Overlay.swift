@@ -29,6 +29,12 @@ extension Rootfs {
     }
   }
 
+  /// As `overlay`, made without ever being attached to anything: for a process that isn't in a mount namespace of its own.
+  /// EINVAL or ENOSYS before Linux 6.8.
+  public static func detachedOverlay(lower: [String], upper: String, work: String, volatile: Bool)
+    throws(SyscallError) -> Descriptor
+  { try newOverlay(lower: lower, upper: upper, work: work, volatile: volatile) }
+
   /// Renames of lower directories are refused (EXDEV) and metadata copied up with the data, so that an upper directory is a
   /// layer by itself; the index is off, since a lower directory serves many containers.
   private static let settings = [("index", "off"), ("metacopy", "off"), ("redirect_dir", "off")]

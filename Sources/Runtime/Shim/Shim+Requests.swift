@@ -45,6 +45,7 @@ extension Shim {
     if case .started = reply {
       hasLaunched = true
       watchMemory()
+      opening.drain()
     }
     if case .failed = phase, started == nil, case .some(.string("start")) = fields.value("op") { release() }
     if case .some(.string("release")) = fields.value("op"), started == nil { release() }
@@ -155,7 +156,7 @@ extension Shim {
       throw LaunchFailure(step: "exec", errno: EEXIST, object: plan.id, message: "exec \(plan.id) runs already")
     }
     let client = attach == nil ? nil : try checked(socket)
-    let streams = Streams(loop, plan.stdio, isExec: true, log: nil)
+    let streams = Streams(loop, plan.stdio, isExec: true)
     let stdio: ContainerRuntime.Stdio
     do throws(SyscallError) { stdio = try streams.open() } catch { throw Self.failure("stdio", error) }
     let process = try container.exec(plan, stdio: stdio)

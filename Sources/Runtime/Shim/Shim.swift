@@ -10,12 +10,11 @@ import OCI
 /// the control connections of `ShimProtocol`; the exit record. The daemon may be dead at any time, and come back:
 /// nothing waits for it.
 ///
-/// States: created (prepared, waits before its exec) → running → exited (record written, daemons told) → the process
+/// States: waiting for its plan (`Opening`) → created (prepared, waits before its exec) → running → exited (record written, daemons told) → the process
 /// ends once attachers have their last bytes. From created: a failed start, `release`, or the loss of the last daemon
 /// end it without a record.
 ///
 /// ```
-/// <run-dir>/plan.json      read once, by `init`
 /// <run-dir>/shim.sock      for daemons; the daemon removes the directory
 /// plan.log.path            the log (JSONLog)
 /// plan.exitRecord          how it ended (ExitRecord)
@@ -50,6 +49,7 @@ public final class Shim {
   var untold: [ShimProtocol.Exec] = []
   var outcome: Outcome
   private var oomSource: OOMSource?
+  var opening: Opening
   /// A process was started since memory was last given back.
   var hasLaunched = false
 
@@ -62,8 +62,8 @@ public final class Shim {
     var exit: (exit: Sys.Exit, at: Int64)?
   }
 
-  /// Runs a shim in this process until its container has ended. `arguments`: the program's name and the run directory.
-  /// Answers the process's exit status.
+  /// Runs a shim in this process until its container has ended. `arguments`: the program's name, and the run directory or what
+  /// holds its place, to be seen by whoever lists processes. Answers the process's exit status.
   public static func main(_ arguments: [String]) -> Int32 {
     guard arguments.count == 2, !arguments[1].hasPrefix("-") else {
       Complaint.tell("usage: berth-shim RUN-DIRECTORY (it is started by berthd)")
@@ -75,64 +75,63 @@ public final class Shim {
     do throws(SyscallError) {
       // 4 is this program, as the daemon's launcher executes it; nothing else is ours.
       try Sys.closeRange(from: UInt32(ShimProtocol.controlDescriptor) + 1)
-      let shim = try Shim(runDirectory: arguments[1])
-      try shim.loop.run()
-      return 0
+      // Executed from a descriptor, the process would be called by its number.
+      let name: StaticString = "berth-shim"
+      try Sys.prctl(PR_SET_NAME, UInt(bitPattern: name.utf8Start))
+      try Sys.retrying("chdir", "/") { chdir("/") }
+      let loop = try EventLoop()
+      var opening = Opening(loop)
+      defer { opening.drain() }
+      guard let launch = try opening.await(ShimProtocol.controlDescriptor) else { return 0 }
+      Opening.show(launch.directory)
+      let shim = try Shim(loop, launch, opening)
+      try loop.run()
+      return withExtendedLifetime(shim) { 0 }
     } catch {
       Complaint.tell("\(error)")
       return 1
     }
   }
 
-  init(runDirectory: String) throws(SyscallError) {
-    // Executed from a descriptor, the process would be called by its number.
-    let name: StaticString = "berth-shim"
-    try Sys.prctl(PR_SET_NAME, UInt(bitPattern: name.utf8Start))
-    loop = try EventLoop()
-    directory = try Sys.open(runDirectory, O_DIRECTORY | O_PATH)
-    try Sys.retrying("chdir", "/") { chdir("/") }
-    let plan = try Self.readPlan(directory.raw)
+  init(_ loop: EventLoop, _ launch: Opening.Launch, _ opening: Opening) throws(SyscallError) {
+    self.loop = loop
+    self.opening = opening
+    directory = try Sys.open(launch.directory, O_DIRECTORY | O_PATH)
+    let plan = launch.plan
     Complaint.container = plan.id
     let pidNamespace = plan.spec.linux.namespace(.pid)
     outcome = Outcome(
       exitRecord: plan.exitRecord, durable: plan.durableExit,
       sharesProcesses: pidNamespace == nil || pidNamespace?.path != nil)
-    let log: JSONLog?
-    do throws(SyscallError) {
-      log = try plan.log.map { log throws(SyscallError) in try JSONLog(log) }
-      phase = .failed(LaunchFailure(step: "prepare", errno: 0, object: plan.id, message: "not prepared"))
-    } catch {
-      log = nil
-      phase = .failed(Self.failure("log", error))
-    }
-    streams = Streams(loop, plan.stdio, isExec: false, log: log)
-    listener = try ControlListener(self, directory: directory.raw)
-    listener?.watch(Source.readable)
+    phase = .failed(LaunchFailure(step: "prepare", errno: 0, object: plan.id, message: "not prepared"))
+    streams = Streams(loop, plan.stdio, isExec: false)
     joined(ShimProtocol.controlDescriptor)
     streams.onDetach = { [unowned self] in tell(.detached(exec: nil)) }
     loop.onIdle = { [unowned self] in giveBackMemory() }
-    if plan.log == nil || log != nil { prepare(plan) }
-  }
-
-  private static func readPlan(_ directory: Int32) throws(SyscallError) -> LaunchPlan {
-    let bytes = try Sys.readFile(ShimProtocol.planName, at: directory)
-    do throws(JSONError) {
-      return try LaunchPlan(decoding: bytes)
-    } catch {
-      Complaint.tell("\(ShimProtocol.planName): \(error)")
-      throw SyscallError("read", ShimProtocol.planName, .invalidArgument)
-    }
+    prepare(plan, ContainerRuntime.Provisions(groups: opening.groups, root: launch.root))
   }
 
   static func failure(_ step: String, _ error: SyscallError) -> LaunchFailure {
     LaunchFailure(step: step, errno: error.errno.rawValue, object: error.object, message: "\(error)")
   }
 
-  private func prepare(_ plan: LaunchPlan) {
+  private func prepare(_ plan: LaunchPlan, _ provisions: ContainerRuntime.Provisions) {
     do throws(LaunchFailure) {
       let stdio: ContainerRuntime.Stdio
       do throws(SyscallError) { stdio = try streams.open() } catch { throw Self.failure("stdio", error) }
-      let container = try ContainerRuntime.prepare(plan, stdio: stdio)
+      // What only a started container needs is made while its process prepares itself.
+      var failure: SyscallError?
+      let container = try ContainerRuntime.prepare(plan, stdio: stdio, provisions: provisions) {
+        do throws(SyscallError) {
+          streams.log = try plan.log.map { log throws(SyscallError) in try JSONLog(log) }
+          listener = try ControlListener(self, directory: directory.raw)
+          listener?.watch(Source.readable)
+        } catch { failure = error }
+      }
+      if let failure {
+        container.abandon()
+        throw Self.failure(failure.call == "bind" ? "listen" : "log", failure)
+      }
       do throws(SyscallError) {
         try streams.handedOver(terminal: container.process.terminal)
       } catch {
@@ -187,6 +186,7 @@ public final class Shim {
   func watchMain(_ container: RunningContainer) {
     watcher = ProcessWatch(loop, container.process) { [unowned self] exit in mainExited(exit, container) }
     streams.onEnd = { [unowned self] in ended(container) }
+    streams.onClosed = { [unowned self] in finish(container) }
   }
 
   /// Off the way of the start: kills that came before are counted at the end all the same.
@@ -205,7 +205,7 @@ public final class Shim {
     streams.processExited()
   }
 
-  /// The process has exited and its output is in the log: record, daemons, cgroup and namespaces, disk, in this order.
+  /// The process has exited and its output is in the log: record, then daemons.
   private func ended(_ container: RunningContainer) {
     guard let (exit, at) = outcome.exit, case .running = phase else { return }
     var signal: Int32?
@@ -218,6 +218,10 @@ public final class Shim {
     }
     phase = .exited(record)
     tell(.exited(record))
+  }
+
+  /// Everybody has been told: cgroup and namespaces, which the kernel takes its time for, then the disk.
+  private func finish(_ container: RunningContainer) {
     oomSource?.close()
     oomSource = nil
     for exec in execs.values { exec.streams.endOutputs() }

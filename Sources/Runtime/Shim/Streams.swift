@@ -24,7 +24,8 @@ final class Streams {
   let plan: LaunchPlan.Stdio
   /// The end of an attacher's input is the process's too, whatever the plan says of the first attacher.
   let closesInput: Bool
-  let log: JSONLog?
+  /// Set before anything is read.
+  var log: JSONLog?
   private(set) var outputs: [Output] = []
   private(set) var input: Input?
   private(set) var attachers: [Attacher] = []
@@ -38,14 +39,15 @@ final class Streams {
   var onDetach: () -> Void = {}
   /// The outputs have ended and the log is complete, after `processExited`.
   var onEnd: () -> Void = {}
+  /// Attachers were given their end, or what is queued for them will be.
+  var onClosed: () -> Void = {}
   /// The last attacher has gone, after the end.
   var onDone: () -> Void = {}
 
-  init(_ loop: EventLoop, _ plan: LaunchPlan.Stdio, isExec: Bool, log: JSONLog?) {
+  init(_ loop: EventLoop, _ plan: LaunchPlan.Stdio, isExec: Bool) {
     self.loop = loop
     self.plan = plan
     closesInput = !plan.terminal && (isExec || plan.stdinOnce)
-    self.log = log
   }
 
   deinit { for fd in childEnds { _ = CLinux.close(fd) } }
@@ -218,6 +220,7 @@ final class Streams {
     input = nil
     onEnd()
     for attacher in attachers { attacher.end() }
+    onClosed()
     if attachers.isEmpty {
       done()
     } else {

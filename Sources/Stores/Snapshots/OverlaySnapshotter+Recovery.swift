@@ -59,8 +59,8 @@ extension OverlaySnapshotter {
     var pool: [String] = []
     let poolDirectory = try Sys.open(poolPath, O_RDONLY | O_DIRECTORY)
     for entry in try Sys.entries(poolDirectory.raw) {
-      // One that was being made when the process died.
-      if Sys.exists("\(poolPath)/\(entry.name)/work") {
+      // One that was being made when the process died, and the overlays made ahead, which died with it.
+      if !entry.name.hasPrefix(Self.aheadPrefix), Sys.exists("\(poolPath)/\(entry.name)/work") {
         pool.append(entry.name)
       } else {
         try trash.discard("\(poolPath)/\(entry.name)")

@@ -13,7 +13,9 @@ public final class OverlaySnapshotter: Snapshotter {
   let snapshotsPath: String
   let poolPath: String
   let trash: Trash
-  private let poolQueue = DispatchQueue(label: "snapshots.pool", qos: .utility)
+  /// Made in overlays that are made ahead: files, and directories, which end in a slash.
+  let mountPoints: [String]
+  let poolQueue = DispatchQueue(label: "snapshots.pool", qos: .utility)
   private let counter = Atomic<UInt64>(0)
   let state = Mutex(State())
 
@@ -28,6 +30,7 @@ public final class OverlaySnapshotter: Snapshotter {
     /// Names of directories in the pool.
     var pool: [String] = []
     var isFilling = false
+    var ahead = AheadState()
   }
 
   struct LayerState {
@@ -48,8 +51,12 @@ public final class OverlaySnapshotter: Snapshotter {
     static let usual = RootAttributes(mode: 0o755, uid: 0, gid: 0)
   }
 
-  /// Makes the directories that are missing. `onFailure` hears of what couldn't be deleted or made ahead.
-  public init(dataRoot: String, onFailure: @escaping @Sendable (SyscallError) -> Void = { _ in }) throws(EngineError) {
+  /// Makes the directories that are missing. `mountPoints`: absolute paths that nearly every container mounts something on; files,
+  /// and directories, which end in a slash. `onFailure` hears of what couldn't be deleted or made ahead.
+  public init(
+    dataRoot: String, mountPoints: [String] = [], onFailure: @escaping @Sendable (SyscallError) -> Void = { _ in }
+  ) throws(EngineError) {
+    self.mountPoints = mountPoints
     layersPath = dataRoot + "/layers"
     snapshotsPath = dataRoot + "/snapshots"
     poolPath = snapshotsPath + "/.pool"
@@ -77,7 +84,7 @@ public final class OverlaySnapshotter: Snapshotter {
     }
   }
 
-  private let onFailure: @Sendable (SyscallError) -> Void
+  let onFailure: @Sendable (SyscallError) -> Void
 
   func layerPath(_ diffID: Digest) -> String { "\(layersPath)/\(diffID.hex)" }
   func snapshotPath(_ id: String) -> String { "\(snapshotsPath)/\(id)" }
@@ -116,13 +123,17 @@ public final class OverlaySnapshotter: Snapshotter {
     } else {
       try makeDirectories(path)
     }
+    try applyRoot(root, to: path)
+  }
+
+  func applyRoot(_ root: RootAttributes, to path: String) throws(SyscallError) {
     guard root != .usual else { return }
     let upper = try Sys.open("\(path)/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     try Sys.chown(upper.raw, root.uid, root.gid)
     try Sys.fchmod(upper.raw, mode_t(root.mode))
   }
 
-  private func makeDirectories(_ path: String) throws(SyscallError) {
+  func makeDirectories(_ path: String) throws(SyscallError) {
     try Sys.mkdir(path, mode: 0o711)
     for name in ["upper", "work"] {
       try Sys.mkdir("\(path)/\(name)", mode: 0o755)
@@ -132,11 +143,13 @@ public final class OverlaySnapshotter: Snapshotter {
   }
 
   public func snapshot(_ id: String) -> Snapshot? {
+    // Whoever wants the directories mustn't find them in the hands of a mount.
+    _ = takeMount(id)
     guard let layers = state.withLock({ $0.snapshots[id] }) else { return nil }
     return snapshot(id, layers)
   }
 
-  private func snapshot(_ id: String, _ layers: [Digest]) -> Snapshot {
+  func snapshot(_ id: String, _ layers: [Digest]) -> Snapshot {
     Snapshot(
       id: id, lower: layers.reversed().map { layerPath($0) + "/fs" }, upper: snapshotPath(id) + "/upper",
       work: snapshotPath(id) + "/work")
@@ -144,6 +157,7 @@ public final class OverlaySnapshotter: Snapshotter {
 
   public func remove(_ id: String) throws(EngineError) {
     guard Self.isName(id) else { throw .invalidParameter("invalid snapshot name \"\(id)\"") }
+    _ = takeMount(id)
     do throws(SyscallError) { try trash.discard(snapshotPath(id)) } catch {
       throw .system("remove snapshot \(id): \(error)", cause: error)
     }
@@ -151,10 +165,13 @@ public final class OverlaySnapshotter: Snapshotter {
   }
 
   /// Takes the snapshot off its layers; those that wait for that go.
-  private func release(_ id: String) {
+  func release(_ id: String) { release(state.withLock { $0.snapshots.removeValue(forKey: id) } ?? []) }
+
+  /// One user of each less.
+  func release(_ layers: [Digest]) {
     let free = state.withLock { state -> [Digest] in
       var free: [Digest] = []
-      for layer in state.snapshots.removeValue(forKey: id) ?? [] {
+      for layer in layers {
         state.layers[layer]?.users -= 1
         if let found = state.layers[layer], found.isCondemned, found.users == 0 {
           state.layers[layer] = nil
@@ -181,6 +198,7 @@ public final class OverlaySnapshotter: Snapshotter {
   }
 
   public func removeLayer(_ diffID: Digest) {
+    dropAhead { $0.layers.contains(diffID) }
     let isFree = state.withLock { state -> Bool in
       guard let found = state.layers[diffID] else { return false }
       guard found.users == 0 else {
@@ -213,12 +231,14 @@ public final class OverlaySnapshotter: Snapshotter {
     poolQueue.async { [self] in
       defer { state.withLock { $0.isFilling = false } }
       while state.withLock({ $0.pool.count < Self.poolSize }) {
-        let name = "\(Sys.realtimeNanoseconds())-\(counter.add(1, ordering: .relaxed).newValue)"
+        let name = newPoolName()
         do throws(SyscallError) { try makeDirectories("\(poolPath)/\(name)") } catch { return onFailure(error) }
         state.withLock { $0.pool.append(name) }
       }
     }
   }
+
+  func newPoolName() -> String { "\(Sys.realtimeNanoseconds())-\(counter.add(1, ordering: .relaxed).newValue)" }
 
   /// Waits for what goes on behind: the pool filled, the trash empty. For an orderly end, and for tests.
   public func settle() {

@@ -1,5 +1,6 @@
 public import Archive
 public import Errdefs
+public import Kernel
 public import OCI
 
 /// Layers and the writable trees over them.
@@ -26,11 +27,12 @@ public import OCI
 ///     <data-root>/layers/.new-<n>/                    being unpacked; swept at start
 ///     <data-root>/snapshots/<id>/{upper,work}
 ///     <data-root>/snapshots/.pool/<n>/{upper,work}    made ahead, since mkdir is dear on ext4
+///     <data-root>/snapshots/.pool/ahead-<n>/          the same under a detached overlay; swept at start
 ///     <data-root>/trash/<n>                           removed, to be deleted by the trash thread; emptied at start
 ///
 /// Locks: one `Mutex` over the tables of layers and snapshots, never held across a system call that waits for the disk.
 ///
-/// Must not: know of images or containers, mount anything, or delete what `recover` was told of.
+/// Must not: know of images or containers, mount anything that can be seen, or delete what `recover` was told of.
 public protocol Snapshotter: Sendable {
   /// As `docker info` names it: `overlay2`.
   var driver: String { get }
@@ -49,7 +51,15 @@ public protocol Snapshotter: Sendable {
   /// Throws `.conflict` when the id is taken, `.notFound` when a layer is missing.
   func prepare(_ id: String, layers: [Digest]) throws(EngineError) -> Snapshot
 
-  /// The snapshot, for another start of its container; `nil` when there is none.
+  /// As `prepare`, of a snapshot that will be started at once: perhaps with an overlay mounted ahead, which `takeMount` gives.
+  /// `volatile`: what it holds needn't outlive a power cut.
+  func prepareToStart(_ id: String, layers: [Digest], volatile: Bool) throws(EngineError) -> Snapshot
+
+  /// The overlay of a snapshot that was prepared to be started, as a detached mount, whoever asks first; `nil`: mount it.
+  /// Close it soon.
+  func takeMount(_ id: String) -> SharedDescriptor?
+
+  /// The snapshot, for another start of its container; `nil` when there is none. An overlay mounted ahead is let go of.
   func snapshot(_ id: String) -> Snapshot?
 
   /// Out of sight at once, deleted behind. Absent is success.
@@ -60,6 +70,14 @@ public protocol Snapshotter: Sendable {
 
   /// Once, at start, before anything else: adopts what the database knows of and sweeps the rest. Answers what is missing.
   func recover(layers: Set<Digest>, snapshots: [String: [Digest]]) throws(EngineError) -> SnapshotRecovery
+}
+
+extension Snapshotter {
+  public func prepareToStart(_ id: String, layers: [Digest], volatile: Bool) throws(EngineError) -> Snapshot {
+    try prepare(id, layers: layers)
+  }
+
+  public func takeMount(_ id: String) -> SharedDescriptor? { nil }
 }
 
 /// A committed layer.

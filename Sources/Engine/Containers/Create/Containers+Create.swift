@@ -44,8 +44,9 @@ extension Containers {
     if hostConfig.logConfig.type == "json-file" { snapshot.logPath = directory(id) + "/\(id)-json.log" }
 
     do {
+      let removes = hostConfig.autoRemove
       let prepared = try await blocking { [snapshotter, directory = directory(id)] in
-        let tree = try snapshotter.prepare(id, layers: image.layers)
+        let tree = try snapshotter.prepareToStart(id, layers: image.layers, volatile: removes)
         try Sys.mkdir(directory, mode: 0o710)
         return tree
       }

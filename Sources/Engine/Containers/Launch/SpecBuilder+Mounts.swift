@@ -76,3 +76,8 @@ extension SpecBuilder {
       destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777"]),
   ]
 }
+
+extension Containers {
+  /// What a container's mounts lie on, as `OverlaySnapshotter` takes it; those below `/dev` and `/sys` lie on other mounts.
+  public static let mountPoints = ["/proc/", "/dev/", "/sys/", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]
+}

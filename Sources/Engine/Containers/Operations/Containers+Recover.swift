@@ -45,6 +45,10 @@ extension Containers {
     for (container, shim, state) in found { await adopt(container, shim, state) }
     for (container, record) in ended { await settle(container, after: record) }
     await sweep(keeping: Set(records.map(\.id)))
+    shims.keepAhead(
+      ShimLauncher.Ahead(
+        count: 4, runDirectories: configuration.execRoot + "/containers", cgroupParent: configuration.cgroupParent,
+        cgroupLayout: host.layout))
     await resume()
   }
 
@@ -144,6 +148,7 @@ extension Containers {
     }
     do {
       try await blocking { [configuration, logger, host] in
+        try CgroupPool.sweep(parent: configuration.cgroupParent, layout: host.layout)
         let parent = try Cgroup(path: configuration.cgroupParent, layout: host.layout)
         for name in try parent.children() where !alive.contains(name) && Self.isID(name) {
           let group = try Cgroup(path: configuration.cgroupParent + "/" + name, layout: host.layout)

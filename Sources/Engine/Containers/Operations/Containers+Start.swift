@@ -51,8 +51,9 @@ extension Containers {
     do {
       try await settle(container)
       clock.mark("settle")
-      let prepared = try await prepare(snapshot, &clock)
-      let shim = try await shims.launch(id: container.id, runDirectory: runDirectory(container.id), plan: prepared.plan)
+      var prepared = try await prepare(snapshot, &clock)
+      let shim = try await shims.launch(
+        id: container.id, runDirectory: runDirectory(container.id), plan: prepared.plan, root: prepared.takeRoot())
       clock.mark("shim")
       let started: ShimProtocol.Started
       do {
@@ -91,6 +92,11 @@ extension Containers {
   private struct Prepared {
     var plan: LaunchPlan
     var attachment: NetworkAttachment
+    /// The overlay, if it was mounted ahead.
+    var root: SharedDescriptor?
+
+    /// Gives it away: held, it would keep the file system after the container's end.
+    mutating func takeRoot() -> SharedDescriptor? { root.take() }
   }
 
   /// Network, files, filter, specification: all that the shim needs, in its plan.
@@ -121,8 +127,13 @@ extension Containers {
     let spec = try builder.build()
     let choice = seccompChoice(security, snapshot.hostConfig)
     let filter = try seccomp.path(choice, capabilities: spec.process?.capabilities?.bounding ?? [])
+    let mount = snapshotter.takeMount(id)
     guard let tree = snapshotter.snapshot(id) else {
       throw EngineError.system("the file system of container \(id) is missing")
+    }
+    if mount == nil, snapshot.hostConfig.autoRemove {
+      // An earlier start's mark that the tree may not be whole after a crash (overlayfs.rst, "Volatile mount"); it refuses another.
+      try Self.removeIfThere(tree.work + "/work/incompat")
     }
     var plan = LaunchPlan(
       id: id, spec: spec,
@@ -136,7 +147,7 @@ extension Containers {
       exitRecord: record, durableExit: !snapshot.hostConfig.autoRemove, cgroupLayout: host.layout)
     plan.log = try log(snapshot)
     clock.mark("spec")
-    return Prepared(plan: plan, attachment: attachment)
+    return Prepared(plan: plan, attachment: attachment, root: mount)
   }
 
   func seccompChoice(_ security: SecurityOptions, _ host: HostConfig) -> SecurityOptions.SeccompChoice {

@@ -55,8 +55,7 @@ public final class ShimConnection: Sendable {
   }
 
   /// Takes over a connected socket.
-  init(_ socket: consuming Descriptor, pid: Int32, hub: ShimHub) throws(SyscallError) {
-    let socket = SharedDescriptor(socket)
+  init(_ socket: SharedDescriptor, pid: Int32, hub: ShimHub) throws(SyscallError) {
     (events, sink) = AsyncStream.makeStream()
     self.hub = hub
     self.pid = pid

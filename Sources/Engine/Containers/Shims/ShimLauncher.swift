@@ -1,5 +1,7 @@
+public import Cgroups
 import CLinux
 public import ContainerRuntime
+import Dispatch
 public import Kernel
 import Synchronization
 
@@ -8,6 +10,9 @@ import Synchronization
 /// The program is executed from a sealed copy in memory, made once: no container can open it for writing, and an
 /// upgrade on disk changes nothing under a running daemon (CVE-2019-5736). A shim is a session of its own, with signals
 /// reset and no descriptor but its own: 0 and 1 are `/dev/null`, 2 is `errors`, 3 the control socket.
+///
+/// After `keepAhead` some shims wait for their containers (`Shim/Opening`), since a process's start costs a millisecond. They end
+/// with this process, or when it lets go of them.
 public final class ShimLauncher: Sendable {
   private let program: SharedDescriptor
   private let null: SharedDescriptor
@@ -15,6 +20,53 @@ public final class ShimLauncher: Sendable {
   private let hub: ShimHub
   /// Called when a shim that this process started has ended.
   private let ended: @Sendable (_ id: String, Sys.Exit) -> Void
+  private let spares = Mutex(Spares())
+  private let queue = DispatchQueue(label: "shims.ahead", qos: .utility)
+
+  /// What is kept ready.
+  public struct Ahead: Sendable {
+    /// How many shims wait.
+    public var count: Int
+    /// The run directories' own, for the place that a waiting shim holds in the list of processes.
+    public var runDirectories: String
+    /// Where the containers' groups are made.
+    public var cgroupParent: String
+    public var cgroupLayout: CgroupLayout
+
+    public init(count: Int, runDirectories: String, cgroupParent: String, cgroupLayout: CgroupLayout) {
+      self.count = count
+      self.runDirectories = runDirectories
+      self.cgroupParent = cgroupParent
+      self.cgroupLayout = cgroupLayout
+    }
+  }
+
+  private struct Spares {
+    var ahead: Ahead?
+    var waiting: [Spare] = []
+    var isDue = false
+    /// The last one, for those that wait to read once: what has been read before is read faster.
+    var sample: LaunchPlan?
+  }
+
+  /// A shim that this process has started.
+  private final class Spare: Sendable {
+    let pid: pid_t
+    let socket: SharedDescriptor
+    let owner: Owner
+
+    init(pid: pid_t, socket: SharedDescriptor, owner: Owner) {
+      self.pid = pid
+      self.socket = socket
+      self.owner = owner
+    }
+  }
+
+  /// Whose shim it is, for the one that reaps it, who must not hold its socket.
+  private final class Owner: Sendable {
+    /// The container's, once there is one.
+    let id = Mutex<String?>(nil)
+  }
 
   /// `program`: the path of berth-shim. `errors`: a file that all shims append what goes wrong to; nil: nowhere.
   public init(
@@ -48,25 +100,105 @@ public final class ShimLauncher: Sendable {
     return SharedDescriptor(owning: try Sys.fcntl(copy.raw, F_DUPFD_CLOEXEC, 16))
   }
 
-  /// Writes the plan into the run directory, which must exist, and starts the container's shim. It prepares the
-  /// container at once; attach, then `start`.
-  public func launch(id: String, runDirectory: String, plan: LaunchPlan) async throws -> ShimConnection {
-    let file = try Sys.open(
-      runDirectory + "/" + ShimProtocol.planName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-    try Sys.writeAll(file.raw, plan.encoded())
+  /// Gives the plan to a shim, one that waits if there is one. It prepares the container at once; attach, then `start`.
+  /// The run directory must exist. `root`: what the plan's root is, as a detached mount; let go of it.
+  public func launch(id: String, runDirectory: String, plan: LaunchPlan, root: SharedDescriptor? = nil) async throws
+    -> ShimConnection
+  {
+    let message = ShimProtocol.Opening.launch(directory: runDirectory, plan).encoded()
+    let spare: Spare? = spares.withLock { spares in
+      spares.sample = plan
+      return spares.waiting.popLast()
+    }
+    defer { refillLater() }
+    if let spare {
+      spare.owner.id.withLock { $0 = id }
+      do throws(SyscallError) {
+        try ShimProtocol.send(message, descriptors: root.map { [$0.raw] } ?? [], on: spare.socket.raw)
+        return try ShimConnection(spare.socket, pid: spare.pid, hub: hub)
+      } catch {
+        // Somebody killed it. The next one is made now.
+        guard error.errno == .brokenPipe || error.errno == .connectionReset else { throw error }
+      }
+    }
+    let made = try make(runDirectory)
+    made.owner.id.withLock { $0 = id }
+    try ShimProtocol.send(message, descriptors: root.map { [$0.raw] } ?? [], on: made.socket.raw)
+    return try ShimConnection(made.socket, pid: made.pid, hub: hub)
+  }
+
+  /// From now on, shims wait for their containers.
+  public func keepAhead(_ ahead: Ahead) {
+    spares.withLock { $0.ahead = ahead }
+    queue.async { [self] in refill() }
+  }
+
+  /// Lets go of the shims that wait; there are no more of them.
+  public func keepNone() {
+    let waiting = spares.withLock { spares in
+      defer { spares.waiting = [] }
+      spares.ahead = nil
+      return spares.waiting
+    }
+    // They end when their sockets do, which is when the last reference goes.
+    _ = waiting
+  }
+
+  /// Not at once: the processors have a container to start.
+  private func refillLater() {
+    let isDue = spares.withLock { spares in
+      guard let ahead = spares.ahead, !spares.isDue, spares.waiting.count < ahead.count else { return false }
+      spares.isDue = true
+      return true
+    }
+    guard isDue else { return }
+    queue.asyncAfter(deadline: .now() + .milliseconds(15)) { [self] in
+      spares.withLock { $0.isDue = false }
+      refill()
+    }
+  }
+
+  private func refill() {
+    while true {
+      let wanted: (Ahead, LaunchPlan?)? = spares.withLock { spares in
+        guard let ahead = spares.ahead, spares.waiting.count < ahead.count else { return nil }
+        return (ahead, spares.sample)
+      }
+      guard let (ahead, sample) = wanted else { return }
+      do {
+        let spare = try make(ahead.runDirectories + "/" + String(repeating: "-", count: 64))
+        let message = ShimProtocol.Opening.ahead(
+          cgroupParent: ahead.cgroupParent, ahead.cgroupLayout, sample: sample)
+        try ShimProtocol.send(message.encoded(), on: spare.socket.raw)
+        spares.withLock { spares in
+          if spares.ahead != nil { spares.waiting.append(spare) }
+        }
+      } catch {
+        // The next launch makes its own, and tells why that fails.
+        return
+      }
+    }
+  }
+
+  /// Starts a shim, which waits for its opening.
+  private func make(_ argument: String) throws -> Spare {
     let (ours, theirs) = try Sys.socketPair(Sys.sockSequencedPacket)
-    let socket = Descriptor(owning: ours)
+    let socket = SharedDescriptor(owning: ours)
     let control = Descriptor(owning: theirs)
-    let pid = try spawn(runDirectory, control: control.raw)
+    let pid = try spawn(argument, control: control.raw)
+    let owner = Owner()
     let ended = self.ended
     do throws(SyscallError) {
-      _ = try ShimReaper(pid, hub) { exit in ended(id, exit) }
+      _ = try ShimReaper(pid, hub) { [weak self] exit in
+        self?.spares.withLock { $0.waiting.removeAll { $0.owner === owner } }
+        if let id = owner.id.withLock({ $0 }) { ended(id, exit) }
+      }
     } catch {
       // Without a way to wait for it, it would stay a zombie.
       try Sys.kill(pid, SIGKILL)
       throw error
     }
-    return try ShimConnection(socket, pid: pid, hub: hub)
+    return Spare(pid: pid, socket: socket, owner: owner)
   }
 
   /// Connects to the shim of a container that a former daemon started; nil when there is none, and then the exit record
@@ -85,10 +217,10 @@ public final class ShimLauncher: Sendable {
     }
     let peer = try Sys.peerCredentials(socket.raw)
     guard peer.uid == geteuid() else { throw SyscallError("connect", runDirectory, .notPermitted) }
-    return try ShimConnection(socket, pid: peer.pid, hub: hub)
+    return try ShimConnection(SharedDescriptor(socket), pid: peer.pid, hub: hub)
   }
 
-  private func spawn(_ runDirectory: String, control: Int32) throws(SyscallError) -> pid_t {
+  private func spawn(_ argument: String, control: Int32) throws(SyscallError) -> pid_t {
     // The numbers 0 to 3 must not be overwritten before they are copied from.
     let control = try Sys.fcntl(control, F_DUPFD_CLOEXEC, 16)
     defer { _ = CLinux.close(control) }
@@ -118,7 +250,7 @@ public final class ShimLauncher: Sendable {
 
     // Nothing of the daemon's environment concerns a shim. What it frees should go back to the kernel and not wait in
     // malloc's caches: 7 KB for each container.
-    let arguments: [UnsafeMutablePointer<CChar>?] = [strdup("berth-shim"), strdup(runDirectory), nil]
+    let arguments: [UnsafeMutablePointer<CChar>?] = [strdup("berth-shim"), strdup(argument), nil]
     defer { for argument in arguments { free(argument) } }
     var environment: [UnsafeMutablePointer<CChar>?] = [strdup("GLIBC_TUNABLES=glibc.malloc.tcache_count=0"), nil]
     defer { free(environment[0]) }
