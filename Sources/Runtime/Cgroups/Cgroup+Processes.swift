@@ -66,7 +66,10 @@ extension Cgroup {
     }
     // Without it: what is frozen can't fork, so a list of all is a list of all
     var failure: CgroupError?
-    do throws(CgroupError) { try freeze() } catch  where error.errno != .noSuchFile { failure = error }
+    do throws(CgroupError) { try freeze() } catch {
+      // No freezer, or a group of which only some directories had been made: nothing has entered that.
+      if error.errno != .noSuchFile { failure = error }
+    }
     for pid in try processes() {
       do throws(SyscallError) { try Sys.kill(pid, SIGKILL) } catch  where error.errno == .noSuchProcess {
         continue

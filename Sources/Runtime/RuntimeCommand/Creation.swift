@@ -59,6 +59,9 @@ struct Creation {
     _ call: RuntimeCommand.Invocation, _ bundle: Bundle, _ state: StateDirectory, gated: Bool,
     _ console: borrowing ConsoleSocket
   ) throws(CommandError) -> (StateDirectory.Record, RunningContainer) {
+    guard !call.globals.withoutCgroup else {
+      throw CommandError("containers without a cgroup are not built yet: use --cgroup-manager=cgroupfs")
+    }
     var spec = bundle.spec
     let layout = try attempt("find the cgroups") { () throws(SyscallError) in try CgroupLayout.probe() }
     let cgroupPath = try CgroupName.path(spec.linux.cgroupsPath, id: state.id, systemd: call.globals.systemdCgroup)

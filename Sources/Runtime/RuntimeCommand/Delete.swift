@@ -35,9 +35,14 @@ enum Delete {
       call.log.warning("poststop hooks are left out: \(error.message)")
       hooks = nil
     }
+    try take(container, hooks, call.log)
+  }
+
+  /// Kills what lives of it and removes it, whatever its state; the lock is held.
+  static func take(_ container: Container, _ hooks: RuntimeSpec.Hooks?, _ log: RuntimeLog) throws(CommandError) {
     try end(container)
     guard let record = container.record else { return try container.directory.remove() }
-    try remove(record, container.directory, call.log) { () throws(CommandError) in
+    try remove(record, container.directory) { () throws(CommandError) in
       guard let cgroup = record.cgroup else { return }
       try attemptCgroup { () throws(CgroupError) in
         // Processes outlive the first one only where the pid namespace isn't the container's own, or never got a first one.
@@ -45,7 +50,7 @@ enum Delete {
         try cgroup.remove()
       }
     }
-    for warning in hooks?.runAll(.poststop, record.state(.stopped)) ?? [] { call.log.warning(warning) }
+    for warning in hooks?.runAll(.poststop, record.state(.stopped)) ?? [] { log.warning(warning) }
   }
 
   /// Kills the first process and waits for its end.
@@ -59,16 +64,30 @@ enum Delete {
       do throws(SyscallError) { try Sys.sendSignal(pidfd: process.pidfd.raw, SIGKILL) } catch {
         guard error.errno == .noSuchProcess else { throw error }
       }
+      guard try Sys.poll(process.pidfd.raw, Int16(POLLIN), timeout: 200) == 0 else { return }
+      thaw(process.pid)
       guard try Sys.poll(process.pidfd.raw, Int16(POLLIN), timeout: 10_000) != 0 else {
         throw SyscallError("wait for the end of process", "\(process.pid)", .timedOut)
       }
     }
   }
 
+  /// Somebody may have moved the process into a frozen group of v1's freezer, in which it can't end.
+  private static func thaw(_ pid: Int32) {
+    guard let layout = try? CgroupLayout.probe(),
+      let freezer = layout.hierarchies.first(where: { $0.controllers.contains("freezer") }),
+      let groups = try? Sys.readFile("/proc/\(pid)/cgroup")
+    else { return }
+    for line in String(decoding: groups, as: UTF8.self).split(separator: "\n") {
+      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      guard fields.count == 3, fields[1].split(separator: ",").contains("freezer"), fields[2] != "/" else { continue }
+      try? Sys.writeFile("\(freezer.mountPoint)\(fields[2])/freezer.state", "THAWED")
+    }
+  }
+
   /// What every end has: the cgroup, then the state, so that a second delete finds what a first one couldn't remove.
   static func remove(
-    _ record: StateDirectory.Record, _ state: StateDirectory, _ log: RuntimeLog,
-    _ cgroup: () throws(CommandError) -> Void
+    _ record: StateDirectory.Record, _ state: StateDirectory, _ cgroup: () throws(CommandError) -> Void
   ) throws(CommandError) {
     try cgroup()
     try state.remove()

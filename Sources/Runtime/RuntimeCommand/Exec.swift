@@ -135,7 +135,7 @@ enum Exec {
     if !more.isEmpty {
       var sets = process.capabilities ?? RuntimeSpec.Capabilities()
       for name in more {
-        for set in [\RuntimeSpec.Capabilities.bounding, \.effective, \.permitted, \.inheritable, \.ambient]
+        for set in [\RuntimeSpec.Capabilities.bounding, \.effective, \.permitted]
         where !sets[keyPath: set].contains(name) { sets[keyPath: set].append(name) }
       }
       process.capabilities = sets

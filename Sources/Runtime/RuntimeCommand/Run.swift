@@ -23,7 +23,7 @@ enum Run {
     creation.state.unlock()
     let exit = try foreground.wait(for: creation.container.process)
     guard !call.options.has("keep") else { return exit.code }
-    try Delete.remove(creation.record, creation.state, call.log) {
+    try Delete.remove(creation.record, creation.state) {
       for warning in creation.container.finish() { call.log.warning(warning) }
     }
     return exit.code

@@ -1,6 +1,4 @@
-import CLinux
 import ContainerRuntime
-import Kernel
 import OCI
 
 /// `start`: runs the program of a container that was created.
@@ -22,7 +20,8 @@ enum Start {
     try container.directory.endWaiting()
     if let hooks = try container.lateHooks(), let record = container.record {
       do throws(LaunchFailure) { try hooks.run(.poststart, record.state(.running)) } catch {
-        if let process = try? container.process() { try? Sys.sendSignal(pidfd: process.pidfd.raw, SIGKILL) }
+        // The specification has the container stopped, and its end go its way.
+        try Delete.take(container, hooks, call.log)
         throw CommandError(error.message)
       }
     }

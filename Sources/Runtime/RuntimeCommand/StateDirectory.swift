@@ -27,7 +27,7 @@ final class StateDirectory {
         default: false
         }
       }), !id.hasPrefix(".")
-    else { throw CommandError("invalid container ID format: \"\(id)\"") }
+    else { throw CommandError("invalid container ID format: invalid character or length in container ID \"\(id)\"") }
   }
 
   /// Makes the directory and holds its lock.
