@@ -118,7 +118,7 @@ let package = Package(
         logging,
       ]),
     library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
-    library("API", "Commands", ["EngineClient", "OCI", "Kernel", "Terminal", "CLinux"]),
+    library("API", "Commands", ["EngineClient", "Archive", "Rootfs", "OCI", "Kernel", "Terminal", "CLinux"]),
 
     // Programs
     program("berth", ["Commands", "CLinux"]),

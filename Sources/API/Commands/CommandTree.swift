@@ -45,6 +45,7 @@ enum CommandTree {
 
   private static let attach = Entry(name: "attach") { .attach }
   private static let commit = Entry(name: "commit") { .commit }
+  private static let cp = Entry(name: "cp") { .cp }
   private static let create = Entry(name: "create") { .create }
   private static let diff = Entry(name: "diff") { .diff }
   private static let events = Entry(name: "events") { .events }
@@ -75,7 +76,7 @@ enum CommandTree {
   private static let wait = Entry(name: "wait") { .wait }
 
   static let commands: [Entry] = [
-    attach, commit, create, diff, events, exec, export, history, Entry(name: "images") { .images }, `import`, info,
+    attach, commit, cp, create, diff, events, exec, export, history, Entry(name: "images") { .images }, `import`, info,
     Entry(name: "inspect") { .inspect }, kill, load, logs, pause, port, Entry(name: "ps") { .ps }, pull, push, rename,
     restart, rm,
     Entry(name: "rmi") { .rmi }, run, save, Entry(name: "search") { .search }, start, stats, stop, tag, top, unpause,
@@ -88,7 +89,7 @@ enum CommandTree {
     Group(
       name: "container", summary: "Manage containers",
       commands: [
-        attach, commit, create, diff, exec, export, Entry(name: "inspect") { .containerInspect }, kill, logs,
+        attach, commit, cp, create, diff, exec, export, Entry(name: "inspect") { .containerInspect }, kill, logs,
         Entry(name: "ls", aliases: ["ps", "list"]) { .ps }, pause, port, Entry(name: "prune") { .containerPrune },
         rename, restart,
         rm, run, start, stats, stop, top, unpause, update, wait,
@@ -136,7 +137,28 @@ enum CommandTree {
     return Found(path: "berth \(first)", group: group, rest: rest)
   }
 
+  /// Docker's commands that there is nothing behind, and what to do instead.
+  private static let absent: [String: String] = [
+    "build": "images can't be built yet: build elsewhere, save the image, and `berth load` it here",
+    "builder": "images can't be built yet: there is no build cache",
+    "checkpoint": "checkpoints are not built yet",
+    "compose": "compose is a plugin that isn't installed: put docker-compose into ~/.docker/cli-plugins",
+    "buildx": "buildx is a plugin that isn't installed, and images can't be built yet",
+    "context": "contexts are not supported: choose the daemon by -H, BERTH_HOST or DOCKER_HOST",
+    "login": "registries are not built yet", "logout": "registries are not built yet",
+    "manifest": "manifests of several platforms can't be made yet",
+    "plugin": "plugins of the daemon are not supported",
+    "trust": "content trust is not supported",
+  ]
+  private static let swarm: Set<String> = ["config", "node", "secret", "service", "stack", "swarm"]
+
   static func unknown(_ words: ArraySlice<String>) -> CommandFailure {
-    CommandFailure("berth: unknown command: berth \(words.first ?? "")\n\nRun 'berth --help' for more information")
+    let word = words.first ?? ""
+    if let reason = absent[word] { return CommandFailure("berth \(word): \(reason)") }
+    if swarm.contains(word) {
+      return CommandFailure("berth \(word): swarm is not supported: run Kubernetes for more than one host")
+    }
+    return CommandFailure(
+      "berth: unknown command: berth \(words.first ?? "")\n\nRun 'berth --help' for more information")
   }
 }

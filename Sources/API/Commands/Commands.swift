@@ -64,7 +64,12 @@ public enum Commands {
       context.output.print(HelpText.of(found))
       return
     }
-    guard let found = CommandTree.find(words) else { throw CommandTree.unknown(words) }
+    guard let found = CommandTree.find(words) else {
+      if let plugin = words.first.flatMap({ Plugin($0, config: globals.values.string("config")) }) {
+        try plugin.run(Array(words), context)
+      }
+      throw CommandTree.unknown(words)
+    }
     words = found.rest
     guard let command = found.command else {
       if let word = words.first, !word.hasPrefix("-") {

@@ -33,6 +33,9 @@ final class Context {
     get throws { try chosenHost.map { try Context.host($0) }?.path ?? Host.standard.path }
   }
 
+  /// The daemon's address with its scheme.
+  var address: String { get throws { try chosenHost.map { try Context.host($0) }?.address ?? Host.standard.address } }
+
   private static func host(_ text: String) throws -> Host {
     do throws(HostError) { return try Host(parsing: text) } catch { throw CommandFailure(error.description) }
   }

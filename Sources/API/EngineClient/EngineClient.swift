@@ -40,9 +40,9 @@ public final class EngineClient {
       // The daemon closed the idle connection meanwhile: nothing of the request was read.
       let fresh = try Connection(to: host)
       try fresh.send(request, apiVersion: apiVersion)
-      return Exchange(client: self, connection: fresh)
+      return Exchange(client: self, connection: fresh, isHead: request.method == "HEAD")
     }
-    return Exchange(client: self, connection: connection)
+    return Exchange(client: self, connection: connection, isHead: request.method == "HEAD")
   }
 
   /// Sends a request and reads the response's head. A status of 400 and above is thrown as `ClientError.response`.

@@ -4,10 +4,13 @@ import OCI
 public final class Exchange {
   private let client: EngineClient
   private let connection: Connection
+  /// No body follows, whatever the head says.
+  private let isHead: Bool
 
-  init(client: EngineClient, connection: Connection) {
+  init(client: EngineClient, connection: Connection, isHead: Bool) {
     self.client = client
     self.connection = connection
+    self.isHead = isHead
   }
 
   /// To poll for the response's first bytes.
@@ -16,7 +19,8 @@ public final class Exchange {
   /// Waits for the response's head. A status of 400 and above is thrown as `ClientError.response` with the daemon's
   /// message.
   public func response() throws -> Response {
-    let response = Response(head: try ResponseHead.read(from: connection), connection: connection, client: client)
+    let response = Response(
+      head: try ResponseHead.read(from: connection), connection: connection, client: client, isHead: isHead)
     guard response.status < 400 else { throw try response.error() }
     return response
   }
@@ -26,7 +30,7 @@ public final class Exchange {
     let head = try ResponseHead.read(from: connection)
     // An old daemon answers 200 and goes on raw.
     guard head.status == 101 || head.status == 200 else {
-      throw try Response(head: head, connection: connection, client: client).error()
+      throw try Response(head: head, connection: connection, client: client, isHead: isHead).error()
     }
     return HijackedStream(connection: connection, contentType: head.header("content-type") ?? "")
   }

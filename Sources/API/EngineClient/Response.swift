@@ -16,12 +16,12 @@ public final class Response {
     case ended
   }
 
-  init(head: ResponseHead, connection: Connection, client: EngineClient) {
+  init(head: ResponseHead, connection: Connection, client: EngineClient, isHead: Bool) {
     self.head = head
     status = head.status
     self.connection = connection
     self.client = client
-    if head.status == 204 || head.status == 304 {
+    if isHead || head.status == 204 || head.status == 304 {
       body = .ended
     } else if let encoding = head.header("transfer-encoding"), encoding.lowercased().contains("chunked") {
       body = .chunked(0)

@@ -15,28 +15,40 @@ public final class TreeExtractor {
   private let tree: MountedTree
   private let target: String
   private let keepsKinds: Bool
-  private let owner: (uid: UInt32, gid: UInt32)?
+  private let owner: Owner
+  private let adapt: (inout TarEntry) -> Void
   /// The directory that the last member was put into.
   private var parent: (path: String, found: MountedTree.Found)?
   private var directoryTimes: [(path: String, modified: timespec)] = []
 
+  /// Whose everything is.
+  public enum Owner: Sendable {
+    /// As the archive tells.
+    case archive
+    case fixed(uid: UInt32, gid: UInt32)
+    /// The process that unpacks; nothing is given away.
+    case caller
+  }
+
   /// `target`: how the directory is called in errors. `keepsKinds`: a directory isn't replaced by anything else, nor the other way
-  /// round. `owner`: of everything, instead of what the archive tells.
+  /// round. `adapt` may give members other names first.
   public init(
     into directory: MountedTree.Found, of tree: MountedTree, target: String, keepsKinds: Bool,
-    owner: (uid: UInt32, gid: UInt32)?
+    owner: Owner, adapt: @escaping (inout TarEntry) -> Void = { _ in }
   ) {
     self.tree = tree.subtree(directory)
     self.target = target
     self.keepsKinds = keepsKinds
     self.owner = owner
+    self.adapt = adapt
   }
 
   public func extract(_ reader: TarReader) throws {
     guard try !KernelFileSystem.contains(tree.root.raw) else {
       throw ArchiveError("\"\(target)\" belongs to the kernel: nothing can be copied there")
     }
-    while let entry = try reader.next() {
+    while var entry = try reader.next() {
+      adapt(&entry)
       do { try add(entry, reader) } catch let error as SyscallError { throw error.on(entry.printableName) }
     }
     for (path, modified) in directoryTimes {
@@ -185,16 +197,24 @@ public final class TreeExtractor {
     let node = try Sys.open(at: place, name: name, O_PATH)
     // Another may be there by now, whose mode is its owner's business.
     guard try Sys.fstat(node.raw).fileType == type else { return }
-    try Sys.chown("", owner?.uid ?? entry.uid, owner?.gid ?? entry.gid, at: node.raw)
+    if let (uid, gid) = owner(of: entry) { try Sys.chown("", uid, gid, at: node.raw) }
     try Sys.chmod(path: node.raw, mode_t(entry.mode))
     try Sys.setTimes(at: place, name: name, access: entry.modificationTime, modification: entry.modificationTime)
   }
 
   // MARK: what they have in common
 
+  private func owner(of entry: TarEntry) -> (uid: UInt32, gid: UInt32)? {
+    switch owner {
+    case .archive: (entry.uid, entry.gid)
+    case .fixed(let uid, let gid): (uid, gid)
+    case .caller: nil
+    }
+  }
+
   /// In this order: a change of owner takes set-id bits and capabilities away.
   private func setMetadata(_ entry: TarEntry, _ file: Int32) throws {
-    try Sys.chown(file, owner?.uid ?? entry.uid, owner?.gid ?? entry.gid)
+    if let (uid, gid) = owner(of: entry) { try Sys.chown(file, uid, gid) }
     try Sys.fchmod(file, mode_t(entry.mode))
     for (name, value) in entry.attributes where !name.starts(with: "trusted.".utf8) {
       do throws(SyscallError) {
@@ -207,7 +227,7 @@ public final class TreeExtractor {
   }
 
   private func finish(_ entry: TarEntry, _ place: Int32, _ name: [CChar]) throws {
-    try Sys.chown(at: place, name: name, owner?.uid ?? entry.uid, owner?.gid ?? entry.gid)
+    if let (uid, gid) = owner(of: entry) { try Sys.chown(at: place, name: name, uid, gid) }
     try Sys.setTimes(at: place, name: name, access: entry.modificationTime, modification: entry.modificationTime)
   }
 }

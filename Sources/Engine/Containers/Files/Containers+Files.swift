@@ -62,9 +62,11 @@ extension Containers {
       }
       let snapshot = container.snapshot
       try Self.checkWritable(snapshot, "/" + found.path.joined(separator: "/"))
-      let owner =
-        asUser && !snapshot.config.user.isEmpty
-        ? try UserNumbers.resolve(snapshot.config.user, in: Root(owning: try tree.root.duplicate())) : nil
+      var owner = TreeExtractor.Owner.archive
+      if asUser, !snapshot.config.user.isEmpty {
+        let user = try UserNumbers.resolve(snapshot.config.user, in: Root(owning: try tree.root.duplicate()))
+        owner = .fixed(uid: user.uid, gid: user.gid)
+      }
       let extractor = TreeExtractor(into: found, of: tree, target: path, keepsKinds: keepsKinds, owner: owner)
       try extractor.extract(TarReader(archive))
       // The sender may still be writing the padding of its last block.
