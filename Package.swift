@@ -41,6 +41,8 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 let package = Package(
@@ -55,6 +57,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: [
@@ -86,10 +90,13 @@ let package = Package(
     // Engine
     library("Engine", "Events", ["OCI"]),
     library(
+      "Engine", "Registry",
+      ["CLinux", "OCI", "Errdefs", "Kernel", nioCore, nioHTTP1, nioSSL, asyncHTTPClient, crypto, logging]),
+    library(
       "Engine", "Images",
       [
-        "CLinux", "OCI", "Errdefs", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", crypto,
-        logging,
+        "CLinux", "OCI", "Errdefs", "Kernel", "Archive", "ContentStore", "Snapshots", "Metadata", "Events", "Registry",
+        crypto, logging, nioCore,
       ]),
     library("Engine", "Networks", ["OCI", "Errdefs", "Kernel", "Netlink", "CLinux", logging]),
     library(
@@ -103,7 +110,8 @@ let package = Package(
       "Engine", "Engine",
       [
         "CLinux",
-        "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Events", "Metadata", "ContentStore",
+        "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Events", "Registry", "Metadata",
+        "ContentStore",
         "Snapshots", "Cgroups",
         "Seccomp", logging,
       ]),
@@ -113,8 +121,9 @@ let package = Package(
       "API", "EngineAPI",
       [
         "Archive",
-        "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Events", nioCore, nioPosix,
-        nioHTTP1,
+        "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Events", "Registry",
+        nioCore,
+        nioPosix, nioHTTP1,
         logging,
       ]),
     library("API", "EngineClient", ["OCI", "Kernel", "CLinux"]),
@@ -123,7 +132,8 @@ let package = Package(
     // Programs
     program("berth", ["Commands", "CLinux"]),
     program(
-      "berthd", ["EngineAPI", "Engine", "Containers", "Networks", "Cgroups", "OCI", "Kernel", "CLinux", logging]),
+      "berthd",
+      ["EngineAPI", "Engine", "Containers", "Networks", "Registry", "Cgroups", "OCI", "Kernel", "CLinux", logging]),
     program("berth-shim", ["Shim", "CLinux"]),
     program("berth-runtime", ["RuntimeCommand", "CLinux"]),
 
@@ -166,6 +176,12 @@ let package = Package(
       [
         "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI", "CLinux",
         logging,
+      ]),
+    tests(
+      "RegistryTests",
+      [
+        "Registry", "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI",
+        "CLinux", logging, nioCore, nioPosix, nioHTTP1,
       ]),
     tests("NetworksTests", ["Networks", "Netlink", "Kernel", "OCI", "Errdefs", "CLinux", logging]),
     tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"]),

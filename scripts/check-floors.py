@@ -13,8 +13,8 @@ SAME_FLOOR = {
                 "RuntimeCommand": {"ContainerRuntime", "Cgroups", "Rootfs", "Seccomp", "Terminal"}},
     "Stores": {"Archive": {"CCompression"}, "Snapshots": {"Archive"}},
     "Engine": {
-        "Images": {"Events"}, "Networks": {"Events"}, "Containers": {"Events"},
-        "Engine": {"Containers", "Images", "Networks", "Events"},
+        "Images": {"Events", "Registry"}, "Networks": {"Events"}, "Containers": {"Events"},
+        "Engine": {"Containers", "Images", "Networks", "Events", "Registry"},
     },
     "API": {"Commands": {"EngineClient"}},
 }

@@ -10,6 +10,7 @@ public import Logging
 import Metadata
 public import Networks
 import OCI
+import Registry
 import Snapshots
 import Synchronization
 
@@ -74,7 +75,8 @@ public final class Engine: Sendable {
     let content = try ContentStore(root: dataRoot + "/content")
     let snapshotter = try OverlaySnapshotter(dataRoot: dataRoot, mountPoints: Containers.mountPoints) { logger.warning("snapshots: \($0)") }
     let images = try Images(
-      metadata: metadata, content: content, snapshotter: snapshotter, events: events, logger: logger)
+      metadata: metadata, content: content, snapshotter: snapshotter, events: events,
+      registry: Registry(configuration: configuration.registries, logger: logger), logger: logger)
     let recovery = try images.recover(snapshots: try Containers.snapshots(in: metadata))
     let networks = try Networks(configuration: configuration.networks, logger: logger)
     let containers = try Containers(
@@ -90,6 +92,7 @@ public final class Engine: Sendable {
   /// Lets go of everything; containers run on, and their shims with them.
   public func stop() async {
     await containers.shutDown()
+    await images.registry.shutDown()
     await networks.close()
     do { try metadata.close() } catch { logger.error("close the database: \(error)") }
     lock.withLock { $0 = nil }

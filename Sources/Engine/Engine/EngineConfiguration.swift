@@ -1,6 +1,7 @@
 import Cgroups
 public import Containers
 public import Networks
+public import Registry
 
 /// What the daemon's flags and its configuration file decide, by the noun that it concerns.
 public struct EngineConfiguration: Sendable {
@@ -8,6 +9,7 @@ public struct EngineConfiguration: Sendable {
   public var execRoot: String
   public var containers: Containers.Configuration
   public var networks: Networks.Configuration
+  public var registries = Registry.Configuration()
 
   /// `shimProgram`: the path of berth-shim, which is copied once at start.
   public init(dataRoot: String, execRoot: String, shimProgram: String) {

@@ -93,7 +93,7 @@ public struct ImageHistoryItem: Sendable, Equatable {
   }
 }
 
-/// What `load` and `import` tell while they work.
+/// What `load`, `import`, `pull` and `push` tell while they work.
 public enum ImageProgress: Sendable, Equatable {
   /// A line for people, with its line feed: `Loaded image: busybox:latest`.
   case stream(String)
@@ -101,6 +101,12 @@ public enum ImageProgress: Sendable, Equatable {
   case layer(id: String, current: Int64, total: Int64)
   /// `{"status":…}`
   case status(String)
+  /// `{"status":"Downloading","progressDetail":{"current":…,"total":…},"id":"…"}`; without `total` the detail is empty.
+  case transfer(id: String, status: String, current: Int64 = 0, total: Int64? = nil)
+  /// `{"status":"Pulling from library/busybox","id":"latest"}`
+  case named(id: String, status: String)
+  /// `{"progressDetail":{},"aux":{"Tag":…,"Digest":…,"Size":…}}`, the end of a push.
+  case pushed(tag: String, digest: Digest, size: Int64)
 }
 
 /// A container that was made from an image.

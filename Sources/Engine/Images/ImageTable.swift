@@ -7,6 +7,8 @@ struct ImageTable: Sendable {
     var added: Timestamp
     var lastTagged: Timestamp?
     var parent: Digest?
+    /// As registries have it, the newest last: what it was pulled or pushed as, kept so that a push brings the same digest.
+    var manifests: [ContentDescriptor] = []
   }
 
   /// What is known of a layer besides its tree.
@@ -70,7 +72,9 @@ struct ImageTable: Sendable {
 
   /// Digests of the blobs that somebody needs.
   func ownedBlobs() -> Set<Digest> {
-    Set(entries.keys).union(layers.values.compactMap { $0.blob?.digest })
+    var owned = Set(entries.keys).union(layers.values.compactMap { $0.blob?.digest })
+    for entry in entries.values { owned.formUnion(entry.manifests.map(\.digest)) }
+    return owned
   }
 
   private mutating func rebuild(_ id: Digest) {

@@ -35,24 +35,26 @@ extension Images {
     }
   }
 
-  /// Keeps what a load needs from being collected, until its end. Made on any thread but the changes' queue.
-  final class Pin {
+  /// Keeps what a load or a pull needs from being collected, until its end: a lease. Made on any thread but the changes' queue.
+  final class Pin: Sendable {
     private let images: Images
-    private var digests: Set<Digest> = []
+    private let digests = Mutex<Set<Digest>>([])
 
     init(_ images: Images) { self.images = images }
 
-    /// After this the digest's layer or blob stays, if it is there.
+    /// After this the digest's layer or blob stays, if it is there. Blocks.
     func hold(_ digest: Digest) {
-      guard digests.insert(digest).inserted else { return }
+      guard digests.withLock({ $0.insert(digest).inserted }) else { return }
       // On the queue, so that no removal is half-way through.
       images.changes.sync { images.pins.withLock { $0[digest, default: 0] += 1 } }
     }
 
-    /// Lets go, and deletes what came of a load that failed.
+    /// Lets go, and deletes what came of a load that failed. Blocks.
     func release() {
-      let held = digests
-      digests = []
+      let held = digests.withLock { digests in
+        defer { digests = [] }
+        return digests
+      }
       images.changes.sync {
         images.pins.withLock { pins in
           for digest in held {
@@ -63,5 +65,15 @@ extension Images {
         images.collect(layers: held, blobs: held)
       }
     }
+  }
+
+  /// The same for work that waits without a thread.
+  func pinning<T: Sendable>(_ digests: [Digest], _ body: (Pin) async throws -> T) async throws -> T {
+    let pin = Pin(self)
+    try await onThread(work) { for digest in digests { pin.hold(digest) } }
+    let result: Result<T, any Error>
+    do { result = .success(try await body(pin)) } catch { result = .failure(error) }
+    try await onThread(work) { pin.release() }
+    return try result.get()
   }
 }

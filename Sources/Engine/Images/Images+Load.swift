@@ -138,6 +138,7 @@ extension Images {
   /// The rows of an image and its layers. An image that is there already stays as it is, mended if it was damaged.
   static func insert(
     _ id: Digest, _ config: ImageConfig, _ layers: [Digest: ImageTable.LayerEntry], parent: Digest?,
+    manifest: ContentDescriptor? = nil,
     _ table: inout ImageTable, _ transaction: MetadataTransaction
   ) throws {
     for (diffID, layer) in layers {
@@ -147,7 +148,10 @@ extension Images {
       table.layers[diffID] = layer
       try transaction.putLayer(diffID.description, record: layer.record)
     }
-    let entry = table.entries[id] ?? ImageTable.Entry(config: config, added: now(), lastTagged: nil, parent: parent)
+    var entry = table.entries[id] ?? ImageTable.Entry(config: config, added: now(), lastTagged: nil, parent: parent)
+    if let manifest {
+      entry.manifests = entry.manifests.filter { $0.digest != manifest.digest }.suffix(7) + [manifest]
+    }
     table.put(id, entry)
     try transaction.putImage(id.description, record: entry.record)
     table.rebuildAll()
@@ -155,7 +159,7 @@ extension Images {
 }
 
 /// Tells how far it is, every `step` bytes.
-private final class ProgressSource: ByteSource {
+final class ProgressSource: ByteSource {
   private let source: any ByteSource
   private let step: Int64
   private let tell: (Int64) -> Void

@@ -33,7 +33,9 @@ extension Images {
           ImageTable.Entry(
             config: config, added: Timestamp(nanosecondsSinceEpoch: try fields.int("added") ?? 0),
             lastTagged: try fields.int("lastTagged").map { Timestamp(nanosecondsSinceEpoch: $0) },
-            parent: try fields.string("parent").flatMap { Digest($0) }))
+            parent: try fields.string("parent").flatMap { Digest($0) },
+            manifests: try fields.list("manifests") { fields throws(JSONError) in try ContentDescriptor(fields) } ?? [])
+        )
       } catch {
         logger.error("an image can't be read", metadata: ["image": "\(id)", "error": "\(error)"])
         unreadable.withLock { _ = $0.insert(id) }
@@ -53,6 +55,7 @@ extension ImageTable.Entry {
     json.set("added", added.nanosecondsSinceEpoch)
     json.set("lastTagged", lastTagged?.nanosecondsSinceEpoch)
     json.set("parent", parent?.description)
+    if !manifests.isEmpty { json.set("manifests", .array(manifests.map(\.json))) }
     return json.json.text
   }
 }

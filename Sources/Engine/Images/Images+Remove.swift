@@ -123,7 +123,10 @@ extension Images {
     tell("delete", id.description, name: id.description, labels: image.config.config.labels ?? [:])
     done.append(.deleted(id.description))
     for chain in releasedChains(of: image, uses) { done.append(.deleted(chain.description)) }
-    collect(layers: gone, blobs: [id] + gone.compactMap { before.layers[$0]?.blob?.digest })
+    collect(
+      layers: gone,
+      blobs: [id] + gone.compactMap { before.layers[$0]?.blob?.digest }
+        + (before.entries[id]?.manifests ?? []).map(\.digest))
     if prune, let parent = image.parent, before.images[parent] != nil {
       try delete(parent, uses, force: false, prune: true, isQuiet: true, &done)
     }

@@ -7,6 +7,7 @@ import Kernel
 public import Logging
 public import Metadata
 public import OCI
+public import Registry
 public import Snapshots
 import Synchronization
 
@@ -30,6 +31,8 @@ import Synchronization
 public final class Images: Sendable {
   public let content: ContentStore
   public let snapshotter: any Snapshotter
+  public let registry: Registry
+  let transfers = LayerTransfers()
   let metadata: Metadata
   let events: Events
   let logger: Logger
@@ -44,9 +47,11 @@ public final class Images: Sendable {
   let pins = Mutex<[Digest: Int]>([:])
 
   /// Reads the database. Blocks; `recover` must follow before anything is changed.
-  public init(metadata: Metadata, content: ContentStore, snapshotter: any Snapshotter, events: Events, logger: Logger)
-    throws
-  {
+  public init(
+    metadata: Metadata, content: ContentStore, snapshotter: any Snapshotter, events: Events,
+    registry: Registry? = nil, logger: Logger
+  ) throws {
+    self.registry = registry ?? Registry(logger: logger)
     self.metadata = metadata
     self.content = content
     self.snapshotter = snapshotter

@@ -2,6 +2,7 @@ import CLinux
 import Containers
 import Kernel
 import OCI
+import Registry
 
 /// What the daemon was told on its command line and in its configuration file, with dockerd's names.
 struct DaemonOptions {
@@ -28,6 +29,7 @@ struct DaemonOptions {
   var noNewPrivileges = false
   /// A file with a profile, `builtin` or `unconfined`; empty is `builtin`.
   var seccompProfile = ""
+  var registries = Registry.Configuration()
   var showsVersion = false
   var showsHelp = false
 
@@ -45,11 +47,13 @@ struct DaemonOptions {
     "data-root": .text, "exec-root": .text, "hosts": .list, "pidfile": .text, "log-level": .text, "debug": .toggle,
     "labels": .list, "bridge": .text, "bip": .text, "mtu": .number, "ip": .text, "dns": .list, "dns-search": .list,
     "dns-opts": .list, "log-driver": .text, "log-opts": .map, "default-ulimits": .map, "init": .toggle,
-    "no-new-privileges": .toggle, "seccomp-profile": .text,
+    "no-new-privileges": .toggle, "seccomp-profile": .text, "registry-mirrors": .list, "insecure-registries": .list,
+    "max-concurrent-downloads": .number, "max-concurrent-uploads": .number, "max-download-attempts": .number,
   ]
   private static let plurals = [
     "host": "hosts", "label": "labels", "dns-opt": "dns-opts", "log-opt": "log-opts",
-    "default-ulimit": "default-ulimits",
+    "default-ulimit": "default-ulimits", "registry-mirror": "registry-mirrors",
+    "insecure-registry": "insecure-registries",
   ]
   private static let letters = [
     "H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help",
@@ -147,6 +151,17 @@ struct DaemonOptions {
       logOptions[String(text[..<sign])] = String(text[text.index(after: sign)...])
     case "default-ulimits": ulimits.append(try Self.ulimit(text, name))
     case "seccomp-profile": seccompProfile = text
+    case "registry-mirrors":
+      if let fault = Registry.Configuration.fault(ofMirror: text) { throw Failure(description: fault) }
+      registries.mirrors.append(text)
+    case "insecure-registries":
+      guard !text.contains("://") else {
+        throw Failure(description: "insecure registry \(text) should not contain '://'")
+      }
+      registries.insecure.append(text)
+    case "max-concurrent-downloads": registries.maximumDownloads = try Self.count(text, name)
+    case "max-concurrent-uploads": registries.maximumUploads = try Self.count(text, name)
+    case "max-download-attempts": registries.attempts = try Self.count(text, name)
     default: break
     }
   }
@@ -159,6 +174,13 @@ struct DaemonOptions {
       throw Failure(description: "invalid argument \"\(text)\" for \"\(name)\": must be type=soft[:hard]")
     }
     return HostResources.Ulimit(name: String(parts[0]), hard: hard, soft: soft)
+  }
+
+  private static func count(_ text: String, _ name: String) throws -> Int {
+    guard let number = Int(text), (1...100).contains(number) else {
+      throw Failure(description: "invalid \(name): \(text) isn't a number from 1 to 100")
+    }
+    return number
   }
 
   private static func bool(_ text: String, _ name: String) throws -> Bool {
@@ -219,15 +241,24 @@ struct DaemonOptions {
           --exec-root string     Root of what lasts until the next boot (default "/run/berth")
       -H, --host list            Where to listen: unix://PATH, fd://, tcp://LOOPBACK:PORT
           --init                 Run an init in containers that forwards signals and reaps processes
+          --insecure-registry list
+                                 Registries (host:port, or networks) that may go without TLS
           --ip string            Host address of ports that are published without one (default "0.0.0.0")
           --label list           key=value labels of the daemon
       -l, --log-level string     "debug", "info", "warn", "error" (default "info")
           --log-driver string    Where containers' output goes: "json-file" or "none" (default "json-file")
           --log-opt list         name=value options of the log driver, as max-size=10m
+          --max-concurrent-downloads int
+                                 Layers that are pulled at once (default 3)
+          --max-concurrent-uploads int
+                                 Layers that are pushed at once (default 5)
+          --max-download-attempts int
+                                 Attempts of a layer that doesn't come on (default 5)
           --mtu int              MTU of containers' networks
           --no-new-privileges    Containers gain no privileges by set-uid programs, unless they say otherwise
           --pidfile string       File of the daemon's process id
           --seccomp-profile string  Profile of containers that name none: a file, "builtin" or "unconfined"
+          --registry-mirror list Mirrors of Docker Hub to pull from first
       -v, --version              Print the version and quit
     """
 }

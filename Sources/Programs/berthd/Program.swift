@@ -89,6 +89,7 @@ import Networks
     configuration.networks.dns = options.dns
     configuration.networks.dnsSearch = options.dnsSearch
     configuration.networks.dnsOptions = options.dnsOptions
+    configuration.registries = options.registries
     return configuration
   }
 

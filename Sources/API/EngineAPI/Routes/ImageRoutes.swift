@@ -4,6 +4,7 @@ import Images
 import NIOCore
 import NIOHTTP1
 import OCI
+import Registry
 import Synchronization
 
 /// `/images/…`
@@ -20,7 +21,7 @@ struct ImageRoutes: Sendable {
       return .json(.array(list.map(shapes.summary)))
     }
     router.add(.POST, "/images/load", body: .streamed) { try load($0) }
-    router.add(.POST, "/images/create", body: .streamed) { try create($0) }
+    router.add(.POST, "/images/create", body: .streamed) { try await create($0) }
     router.add(.GET, "/images/get") { request in try save(request, names: request.query.all("names")) }
     router.add(.GET, "/images/{name...}/get") { request in try save(request, names: [request.parameter("name")]) }
     router.add(.POST, "/images/prune") { request in
@@ -38,6 +39,10 @@ struct ImageRoutes: Sendable {
     router.add(.GET, "/images/{name...}/history") { request in
       .json(.array(try images.history(request.parameter("name")).map(ImageShapes.history)))
     }
+    router.add(.POST, "/images/{name...}/push") { try await push($0) }
+    router.add(.GET, "/images/search") { try await search($0) }
+    router.add(.GET, "/distribution/{name...}/json") { try await distribution($0) }
+    router.add(.POST, "/auth") { try await login($0) }
     router.add(.POST, "/images/{name...}/tag") { request in
       try await images.tag(request.parameter("name"), repository: request.query["repo"], tag: request.query["tag"])
       return .empty(.created)
@@ -68,12 +73,9 @@ struct ImageRoutes: Sendable {
     }
   }
 
-  private func create(_ request: Request) throws -> Response {
+  private func create(_ request: Request) async throws -> Response {
     let query = request.query
-    guard query["fromImage"].isEmpty else {
-      throw EngineError.notImplemented(
-        "pulling from a registry is not built yet: save the image elsewhere and `load` it here (\(query["fromImage"]))")
-    }
+    guard query["fromImage"].isEmpty else { return try await pull(request) }
     guard query["fromSrc"] == "-" else {
       throw EngineError.notImplemented("importing from a URL is not built yet: send the archive itself (fromSrc=-)")
     }
@@ -101,7 +103,7 @@ struct ImageRoutes: Sendable {
   }
 
   /// `linux/arm64/v8`, or as newer clients write it, JSON.
-  private static func platform(_ text: String) throws -> Platform? {
+  static func platform(_ text: String) throws -> Platform? {
     guard !text.isEmpty else { return nil }
     if text.hasPrefix("{") {
       do {

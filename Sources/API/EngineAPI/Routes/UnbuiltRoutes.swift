@@ -5,7 +5,6 @@ import OCI
 /// What Docker has and Berth has not yet: 501, saying so and what to use instead where there is something.
 struct UnbuiltRoutes: Sendable {
   private static let routes: [(HTTPMethod, String, String)] = [
-    (.POST, "/auth", "logging in to a registry is not built yet"),
     (
       .GET, "/containers/{id}/attach/ws",
       "attaching over a websocket is not built yet: use POST /containers/{id}/attach"
@@ -17,10 +16,7 @@ struct UnbuiltRoutes: Sendable {
     (.POST, "/build/cancel", "building images is not built yet"),
     (.POST, "/session", "building images is not built yet: build elsewhere, save, and load the image here"),
     (.POST, "/grpc", "building images is not built yet: build elsewhere, save, and load the image here"),
-    (.POST, "/images/{name...}/push", "pushing to a registry is not built yet: save the image and load it elsewhere"),
     (.GET, "/images/{name...}/attestations", "attestations are not built yet"),
-    (.GET, "/images/search", "searching a registry is not built yet"),
-    (.GET, "/distribution/{name...}/json", "asking a registry is not built yet"),
     (.POST, "/networks/create", "networks of one's own are not built yet: bridge, host and none are there"),
     (.POST, "/networks/{id}/connect", "networks of one's own are not built yet: bridge, host and none are there"),
     (.POST, "/networks/{id}/disconnect", "networks of one's own are not built yet: bridge, host and none are there"),

@@ -103,6 +103,18 @@ struct ImageShapes {
     switch progress {
     case .stream(let text): ["stream": JSON(text)]
     case .status(let text): ["status": JSON(text)]
+    case .named(let id, let status): ["status": JSON(status), "id": JSON(id)]
+    case .transfer(let id, let status, let current, let total?):
+      [
+        "status": JSON(status), "progressDetail": ["current": JSON(current), "total": JSON(total)],
+        "progress": JSON(ProgressBar.text(current: current, total: total)), "id": JSON(id),
+      ]
+    case .transfer(let id, let status, _, nil): ["status": JSON(status), "progressDetail": [:], "id": JSON(id)]
+    case .pushed(let tag, let digest, let size):
+      [
+        "progressDetail": [:],
+        "aux": ["Tag": JSON(tag), "Digest": JSON(digest.description), "Size": JSON(size)],
+      ]
     case .layer(let id, let current, let total):
       [
         "status": "Loading layer", "progressDetail": ["current": JSON(current), "total": JSON(total)],
