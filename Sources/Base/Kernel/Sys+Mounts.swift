@@ -74,6 +74,34 @@ extension Sys {
   }
 
   public static func chdir(_ path: String) throws(SyscallError) { try retrying("chdir", path) { CLinux.chdir(path) } }
+  /// Whether "/" is another directory than the root of the mount namespace, as after chroot(2). pivot_root(2) then replaces another
+  /// directory than setns(2) leads to, so that what enters a container by setns would find itself outside of it.
+  /// For a single-threaded process with CAP_SYS_ADMIN: it joins its own mount namespace and comes back.
+  public static func isChrooted() throws(SyscallError) -> Bool {
+    let root = try open("/", O_PATH | O_DIRECTORY)
+    let directory = try open(".", O_PATH | O_DIRECTORY)
+    let namespace = try open("/proc/self/ns/mnt")
+    let own = try fstat(root.raw)
+    try setns(namespace.raw, Int32(CLONE_NEWNS))
+    let its = try open("/", O_PATH | O_DIRECTORY)
+    // The same directory may be mounted twice.
+    let ownMount = try mountID(of: root.raw)
+    let itsMount = try mountID(of: its.raw)
+    let directories = (own.st_ino, try fstat(its.raw).st_ino)
+    try fchdir(root.raw)
+    try chroot(".")
+    try fchdir(directory.raw)
+    return ownMount != itsMount || directories.0 != directories.1
+  }
+
+  /// The mount that a descriptor lies on, as mountinfo numbers it; from /proc/self/fdinfo (proc(5)).
+  private static func mountID(of fd: Int32) throws(SyscallError) -> String {
+    let path = "/proc/self/fdinfo/\(fd)"
+    let lines = String(decoding: try readFile(path), as: UTF8.self).split(separator: "\n")
+    for line in lines where line.hasPrefix("mnt_id:") { return String(line) }
+    throw SyscallError("read mnt_id", path, .invalidArgument)
+  }
+
   public static func fchdir(_ fd: Int32) throws(SyscallError) {
     try retrying("fchdir", "fd \(fd)") { CLinux.fchdir(fd) }
   }

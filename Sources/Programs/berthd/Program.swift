@@ -18,6 +18,11 @@ import Networks
       // Before the first thread, so that all of them leave these signals alone.
       let signals = try TerminationSignals()
       let files = FileLimit()
+      if geteuid() == 0, try Sys.isChrooted() {
+        throw DaemonOptions.Failure(
+          description: "the daemon's root is a chroot: an exec into a container would see the host's files instead; "
+            + "start it in the host's root, or make the directory the root of a mount namespace by pivot_root")
+      }
       let options = try DaemonOptions(Array(CommandLine.arguments.dropFirst()))
       if options.showsHelp { return print(DaemonOptions.help) }
       if options.showsVersion { return print("Berth version \(version)") }
