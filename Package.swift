@@ -76,6 +76,9 @@ let package = Package(
     library("Runtime", "Rootfs", ["Kernel", "OCI", "CLinux"]),
     library("Runtime", "ContainerRuntime", ["Kernel", "OCI", "Cgroups", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
     library("Runtime", "Shim", ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Terminal", "CLinux"]),
+    .target(
+      name: "CSealedStart", path: "Sources/Runtime/CSealedStart",
+      cSettings: [.unsafeFlags(["-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-O2"])]),
     library(
       "Runtime", "RuntimeCommand",
       ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
@@ -135,7 +138,12 @@ let package = Package(
       "berthd",
       ["EngineAPI", "Engine", "Containers", "Networks", "Registry", "Cgroups", "OCI", "Kernel", "CLinux", logging]),
     program("berth-shim", ["Shim", "CLinux"]),
-    program("berth-runtime", ["RuntimeCommand", "CLinux"]),
+    .executableTarget(
+      name: "berth-runtime", dependencies: ["RuntimeCommand", "CSealedStart", "CLinux"],
+      path: "Sources/Programs/berth-runtime", swiftSettings: common,
+      linkerSettings: fullyStatic + [
+        .unsafeFlags(["-Xlinker", "--entry=berth_sealed_start"], .when(configuration: .release))
+      ]),
 
     // Tests
     .executableTarget(

@@ -7,7 +7,9 @@ import Rootfs
 /// A process that enters a container, or is about to execute what an image names (`#!/proc/self/exe`), shows its own program there by
 /// `/proc/PID/exe`, and whoever opens that link gets the file by the mount that it was executed from. So the program is executed once more from a
 /// detached, read-only mount of its own file: 0.3 ms, nothing is copied, nothing is left. A file that lies on a read-only mount
-/// anyway, or that this user couldn't write, is executed as it is; where mounts can't be made, from a sealed copy in memory.
+/// anyway, or is immutable (chattr +i), or that this user couldn't write, is executed as it is; where mounts can't be made, from a sealed copy in memory.
+///
+/// In release builds the target CSealedStart has done this before the program began; here it is checked.
 enum SealedProgram {
   private static let marker = "_BERTH_RUNTIME_SEALED=1"
 
@@ -33,6 +35,9 @@ enum SealedProgram {
 
   private static func isSealed(_ file: Int32) throws(SyscallError) -> Bool {
     if Int(try Sys.fileSystem(file).f_flags) & 1 != 0 { return true }  // ST_RDONLY, of the mount too
+    // FS_IOC_GETFLAGS, FS_IMMUTABLE_FL: nobody can write it who can't take that from it (CAP_LINUX_IMMUTABLE).
+    var flags: Int = 0
+    if cl_ioctl(file, 0x8008_6601, &flags) == 0, flags & 0x10 != 0 { return true }
     // F_GET_SEALS; EINVAL where a file system has none. F_SEAL_WRITE is 8, F_SEAL_SHRINK and F_SEAL_GROW 2 and 4.
     return cl_fcntl(file, 1034, 0) & 14 == 14 && cl_fcntl(file, 1034, 0) > 0
   }
