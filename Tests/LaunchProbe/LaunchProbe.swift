@@ -6,7 +6,7 @@ import OCI
 
 /// Runs a launch plan as the shim does, in a process with one thread, which a test's process isn't; and measures it.
 ///
-///     launch-probe PLAN [--result FILE] [--exec EXECPLAN]… [--kill] [--abandon] [--fail STEP] [--repeat N] [--trace]
+///     launch-probe PLAN [--result FILE] [--exec EXECPLAN]… [--kill] [--abandon] [--as ID] [--fail STEP] [--repeat N] [--trace]
 ///
 /// The container has the probe's own stdio, or a terminal, whose output is copied to the probe's. `--result` gets
 /// `{"code", "failure", "warnings", "execs": [{"code" | "failure"}], "left", "descriptors": [before, after], "times", "steps"}`.
@@ -17,6 +17,7 @@ struct LaunchProbe {
   var execs: [String] = []
   var kill = false
   var abandon = false
+  var user: uid_t?
   var fail: String?
   var repeats = 1
   var trace = false
@@ -31,6 +32,7 @@ struct LaunchProbe {
       case "--exec": probe.execs.append(value())
       case "--kill": probe.kill = true
       case "--abandon": probe.abandon = true
+      case "--as": probe.user = uid_t(value())
       case "--fail": probe.fail = value()
       case "--repeat": probe.repeats = Int(value()) ?? 1
       case "--trace": probe.trace = true
@@ -50,6 +52,13 @@ struct LaunchProbe {
     var report = JSONObject()
     var times: [String: [Int64]] = [:]
     var steps: [(String, [Int64])] = []
+    if let user {
+      try Sys.setgroups([])
+      try Sys.setgid(user)
+      try Sys.setuid(user)
+      // Its own files in procfs are root's until an exec, or this.
+      try Sys.prctl(4, 1)
+    }
     let before = try Sys.entries(of: "/proc/self/fd").count
     for _ in 0..<repeats {
       ContainerRuntime.trace?.clear()

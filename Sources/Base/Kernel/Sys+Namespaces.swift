@@ -22,6 +22,23 @@ extension Sys {
     return try open("/proc/\(pid)/ns/\(name)", O_RDONLY)
   }
 
+  /// Whether a namespace's file is the one of that kind that this process is in. `kind`: its name below `/proc/self/ns`.
+  public static func isOwnNamespace(_ fd: Int32, _ kind: String) throws(SyscallError) -> Bool {
+    let own = try status("/proc/self/ns/\(kind)")
+    let other = try fstat(fd)
+    return own.st_dev == other.st_dev && own.st_ino == other.st_ino
+  }
+
+  /// The process that a pidfd stands for, as this procfs numbers it.
+  public static func pid(of pidfd: Int32) throws(SyscallError) -> pid_t {
+    let path = "/proc/self/fdinfo/\(pidfd)"
+    for line in String(decoding: try readFile(path), as: UTF8.self).split(separator: "\n") where line.hasPrefix("Pid:")
+    {
+      if let pid = pid_t(line.dropFirst(4).drop { $0 == " " || $0 == "\t" }), pid > 0 { return pid }
+    }
+    throw SyscallError("read", path, .noSuchProcess)
+  }
+
   /// Every signal's disposition to its default, ignored ones too, and an empty mask: for a child before its exec.
   public static func resetSignals() { cl_reset_signals() }
   public static func blockAllSignals() { cl_block_signals() }

@@ -9,6 +9,13 @@ extension Sys {
     return (pid_t(pid), pidfd)
   }
 
+  /// clone3(2) with CLONE_PARENT: the child is one of the caller's own parent, who reaps it.
+  public static func cloneSibling(flags: UInt64) throws(SyscallError) -> (pid: pid_t, pidfd: Int32) {
+    var pidfd: Int32 = -1
+    let pid = try retrying("clone3") { cl_clone3_parent(flags, &pidfd) }
+    return (pid_t(pid), pidfd)
+  }
+
   public static func unshare(_ flags: Int32) throws(SyscallError) { try retrying("unshare") { CLinux.unshare(flags) } }
   public static func setns(_ fd: Int32, _ type: Int32) throws(SyscallError) {
     try retrying("setns", "fd \(fd)") { CLinux.setns(fd, type) }
@@ -102,6 +109,13 @@ extension Sys {
   /// Of the calling thread.
   public static func setgroups(_ groups: [gid_t]) throws(SyscallError) {
     try retrying("setgroups") { cl_setgroups(groups.count, groups) }
+  }
+  /// No supplementary groups; in a user namespace without setgroups(2) they stay (user_namespaces(7)).
+  public static func leaveGroups() throws(SyscallError) {
+    do throws(SyscallError) { try setgroups([]) } catch {
+      let setting = try readFile("/proc/self/setgroups")
+      guard error.errno == .notPermitted, setting.starts(with: "deny".utf8) else { throw error }
+    }
   }
   /// Real, effective and saved id of the calling thread.
   public static func setuid(_ uid: uid_t) throws(SyscallError) {

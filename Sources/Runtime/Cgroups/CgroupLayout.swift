@@ -32,6 +32,9 @@ public struct CgroupLayout: Sendable, Equatable {
     self.unifiedControllers = unifiedControllers
   }
 
+  /// No hierarchy at all: groups of it are nowhere, and everything about them succeeds. For who may make none.
+  public static let none = CgroupLayout(mode: .v1, hierarchies: [], unified: nil, unifiedControllers: [])
+
   /// Reads the layout of this host as the calling process sees it; ENODEV when no cgroup file system is mounted.
   public static func probe() throws(SyscallError) -> CgroupLayout {
     let mounts = try Sys.readFile("/proc/self/mountinfo")

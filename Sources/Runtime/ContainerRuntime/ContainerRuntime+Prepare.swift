@@ -29,10 +29,7 @@ extension ContainerRuntime {
     let cgroup: Cgroup
     let warnings: [String]
     do throws(CgroupError) {
-      let layout = try plan.layout()
-      let path = linux.cgroupsPath ?? "/berth/\(plan.id)"
-      (cgroup, warnings) = try provisions.group(
-        path, layout: layout, plan.cgroupMade ? nil : linux.resources ?? RuntimeSpec.Resources())
+      (cgroup, warnings) = try makeGroup(plan, provisions)
     } catch { throw LaunchFailure(error) }
     do throws(LaunchFailure) {
       return try launch(plan, request, namespaces, cgroup, stdio, warnings, gate, provisions.root, meanwhile)
@@ -44,6 +41,22 @@ extension ContainerRuntime {
       }
       _ = plan.spec.hooks?.runAll(.poststop, plan.state(.stopped, pid: nil))
       throw failure
+    }
+  }
+
+  /// An ordinary user without a delegated group has none, unless it asked for limits.
+  private static func makeGroup(_ plan: LaunchPlan, _ provisions: Provisions) throws(CgroupError) -> (
+    cgroup: Cgroup, warnings: [String]
+  ) {
+    let path = plan.spec.linux.cgroupsPath ?? "/berth/\(plan.id)"
+    let resources = plan.spec.linux.resources ?? RuntimeSpec.Resources()
+    do throws(CgroupError) {
+      return try provisions.group(path, layout: try plan.layout(), plan.cgroupMade ? nil : resources)
+    } catch  where [.permissionDenied, .notPermitted, .readOnlyFileSystem].contains(error.errno) && geteuid() != 0 {
+      var limits = resources
+      limits.devices = []
+      guard limits == RuntimeSpec.Resources() else { throw error }
+      return (try Cgroup(path: path, layout: .none), ["no cgroup: \(error)"])
     }
   }
 
@@ -60,18 +73,22 @@ extension ContainerRuntime {
       case .some(let gate): gate.listener.raw
       case .none: nil
       }
+    // In a user namespace the child may not open what is the host's; where we may not either, it is left to the child, which can.
+    let opens = namespaces.hasUser ? try isPrivileged() : false
     let initStage: InitStage
     do throws(RootfsError) {
       initStage = InitStage(
         plan: plan, request: request, namespaces: namespaces, entrance: entrance,
         cgroups: cgroup.mounts(for: plan.spec),
-        stdio: stdio, root: root == nil && namespaces.hasUser ? SharedDescriptor(try plan.rootfs.mount()) : root,
-        sources: namespaces.hasUser ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false) : nil,
+        stdio: stdio, root: root == nil && opens ? SharedDescriptor(try plan.rootfs.mount()) : root,
+        sources: opens ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false) : nil,
         gate: listener)
     } catch { throw LaunchFailure(error) }
-    var launch = try Launch(flags: namespaces.cloneFlags, cgroup: cloneInto, entering: namespaces.joinedByParent) {
-      stage throws(LaunchFailure) in try initStage.run(&stage)
-    }
+    let through: (() throws(SyscallError) -> Void)? =
+      namespaces.joinedUser == nil ? nil : { () throws(SyscallError) in try namespaces.enterBeforeBirth() }
+    var launch = try Launch(
+      flags: namespaces.cloneFlags, cgroup: cloneInto, entering: namespaces.joinedByParent, through: through
+    ) { stage throws(LaunchFailure) in try initStage.run(&stage) }
     // While the child works: namespaces made by the clone itself are there already.
     let held = try launch.hold([.mount, .network, .ipc].filter { namespaces.cloneFlags & $0.cloneFlag != 0 })
     meanwhile()
@@ -88,6 +105,14 @@ extension ContainerRuntime {
     let all = warnings + launch.warnings
     return RunningContainer(
       plan: plan, process: process, cgroup: cgroup, launch: launch, namespaces: held, warnings: all)
+  }
+}
+
+extension ContainerRuntime {
+  static func isPrivileged() throws(LaunchFailure) -> Bool {
+    do throws(SyscallError) { return try Sys.capget().effective & CapabilitySets.sysAdmin != 0 } catch {
+      throw LaunchFailure(step: "plan", errno: error.errno.rawValue, object: "", message: "\(error)")
+    }
   }
 }
 

@@ -12,10 +12,13 @@ final class ExecStage {
   private let pidfd: Int32
   /// CLONE_NEW… of the namespaces to enter.
   private let namespaces: UInt64
+  /// The container has a user namespace of its own.
+  private let inUser: Bool
   private let stdio: ContainerRuntime.Stdio
 
   init(
     container: String, request: ProcessRequest, entrance: consuming CgroupEntrance, pidfd: Int32, namespaces: UInt64,
+    inUser: Bool,
     stdio: ContainerRuntime.Stdio
   ) {
     self.container = container
@@ -23,6 +26,7 @@ final class ExecStage {
     self.entrance = entrance
     self.pidfd = pidfd
     self.namespaces = namespaces
+    self.inUser = inUser
     self.stdio = stdio
   }
 
@@ -47,10 +51,11 @@ final class ExecStage {
     try stage.enter(.namespaces)
     try stage.attempt("join namespaces of container \(container)") { () throws(SyscallError) in
       // One call for all of them, and root and working directory become the container's.
-      try Sys.setns(pidfd, Int32(truncatingIfNeeded: namespaces))
-      if namespaces & RuntimeSpec.NamespaceKind.user.cloneFlag != 0 {
+      if namespaces != 0 { try Sys.setns(pidfd, Int32(truncatingIfNeeded: namespaces)) }
+      if inUser {
         try Sys.setgid(0)
         try Sys.setuid(0)
+        try Sys.leaveGroups()
         try Sys.prctl(4, 0)
       }
     }

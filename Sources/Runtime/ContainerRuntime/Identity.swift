@@ -31,7 +31,13 @@ struct Identity {
       }
       try Sys.prctl(8, 1)  // PR_SET_KEEPCAPS
     }
-    try stage.attempt("set groups") { () throws(SyscallError) in try Sys.setgroups(user.groups) }
+    try stage.attempt("set groups") { () throws(SyscallError) in
+      do throws(SyscallError) { try Sys.setgroups(user.groups) } catch
+        where error.errno == .notPermitted && user.groups.allSatisfy({ $0 == user.gid })
+      {
+        try Sys.leaveGroups()
+      }
+    }
     try stage.attempt("set gid to \(user.gid)") { () throws(SyscallError) in try Sys.setgid(user.gid) }
     try stage.attempt("set uid to \(user.uid)") { () throws(SyscallError) in try Sys.setuid(user.uid) }
     try stage.attempt("drop capabilities") { () throws(SyscallError) in try Sys.prctl(8, 0) }

@@ -156,11 +156,13 @@ final class InitStage {
 
   private func becomeRoot(_ stage: Stage) throws(LaunchFailure) {
     try stage.attempt("become root of the user namespace") { () throws(SyscallError) in
-      try Message.needMaps.send(on: stage.channel)
-      guard let (message, _) = try Message.receive(from: stage.channel), case .mapped = message else { _exit(127) }
+      if namespaces.newUser {
+        try Message.needMaps.send(on: stage.channel)
+        guard let (message, _) = try Message.receive(from: stage.channel), case .mapped = message else { _exit(127) }
+      }
       try Sys.setgid(0)
       try Sys.setuid(0)
-      try Sys.setgroups([])
+      try Sys.leaveGroups()
       try Sys.prctl(4, 0)
     }
   }

@@ -22,28 +22,72 @@ struct Launch: ~Copyable {
   /// Clones; the child runs `body`, which ends in the program or throws, and never comes back from here.
   ///
   /// `entering`: namespaces that the child is to be born in, which this process enters for the moment of the clone.
+  /// `through`: enters those from which there is no way back: in a process in between, of which the child is born.
   init(
-    flags: UInt64, cgroup: Int32, entering: [Joined], _ body: (inout Stage) throws(LaunchFailure) -> Never
+    flags: UInt64, cgroup: Int32, entering: [Joined], through: (() throws(SyscallError) -> Void)? = nil,
+    _ body: (inout Stage) throws(LaunchFailure) -> Never
   ) throws(LaunchFailure) {
     do throws(SyscallError) {
       let ends = try Sys.socketPair(Sys.sockSequencedPacket)
       let ours = Descriptor(owning: ends.0)
       let theirs = Descriptor(owning: ends.1)
       let child = try Self.within(entering) { () throws(SyscallError) in
-        let child = try Sys.clone3(flags: flags, cgroup: cgroup)
+        let child = try Sys.clone3(flags: through == nil ? flags : 0, cgroup: cgroup)
         if child.pid == 0 {
           // Held by us, the parent's end would hide its death.
           _ = CLinux.close(ours.raw)
+          if let through { Self.inBetween(theirs.raw, through, flags) }
           Self.inChild(theirs.raw, body)
         }
         return child
       }
-      pid = child.pid
-      pidfd = Descriptor(owning: child.pidfd)
+      let own = through == nil ? child.pidfd : try Self.born(of: child.pidfd, ours.raw)
+      let number = through == nil ? child.pid : try Sys.pid(of: own)
+      pid = number
+      pidfd = Descriptor(owning: own)
       channel = ours
     } catch {
       throw LaunchFailure(step: "clone", errno: error.errno.rawValue, object: error.object, message: "clone: \(error)")
     }
+  }
+
+  /// The process in between: enters, bears the child as a child of its own parent (CLONE_PARENT), says so and ends. Comes back in the
+  /// child alone.
+  private static func inBetween(_ channel: Int32, _ enter: () throws(SyscallError) -> Void, _ flags: UInt64) {
+    do throws(SyscallError) {
+      try enter()
+      let child = try Sys.cloneSibling(flags: flags)
+      if child.pid == 0 { return }
+      try Message.born.send(on: channel, descriptors: [child.pidfd])
+      _exit(0)
+    } catch {
+      Message.failure(
+        LaunchFailure(
+          step: "namespaces", errno: error.errno.rawValue, object: error.object,
+          message: "join user namespace: \(error)")
+      ).post(to: channel)
+      _exit(127)
+    }
+  }
+
+  private static func born(of between: Int32, _ channel: Int32) throws(SyscallError) -> Int32 {
+    let between = Descriptor(owning: between)
+    guard try Sys.poll(channel, Int16(POLLIN), timeout: deadline) != 0,
+      let (message, descriptors) = try Message.receive(from: channel)
+    else {
+      try? Sys.sendSignal(pidfd: between.raw, SIGKILL)
+      _ = try Sys.wait(pidfd: between.raw)
+      throw SyscallError("clone3", "in the user namespace", .timedOut)
+    }
+    _ = try Sys.wait(pidfd: between.raw)
+    switch message {
+    case .born:
+      guard let pidfd = descriptors.first else { break }
+      return try Sys.fcntl(pidfd.raw, F_DUPFD_CLOEXEC, 0)
+    case .failure(let failure): throw SyscallError("clone3", failure.message, Errno(rawValue: failure.errno))
+    default: break
+    }
+    throw SyscallError("clone3", "in the user namespace", Errno(rawValue: EBADMSG))
   }
 
   private static func inChild(_ channel: Int32, _ body: (inout Stage) throws(LaunchFailure) -> Never) -> Never {

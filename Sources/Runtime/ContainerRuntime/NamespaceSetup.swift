@@ -6,7 +6,11 @@ import OCI
 struct NamespaceSetup {
   /// For clone3. Not cgroup and time, which the child unshares: their content is set first.
   private(set) var cloneFlags: UInt64 = 0
+  /// The container is in a user namespace that isn't ours, a new one or another's.
   private(set) var hasUser = false
+  private(set) var newUser = false
+  /// Another's user namespace: entered by a process in between, which can't come back, before the container's own are made.
+  private(set) var joinedUser: SharedDescriptor?
   private(set) var newCgroup = false
   private(set) var newTime = false
   /// Others' namespaces, to be joined by the child, or by the parent before the clone when the child is to be in a user namespace,
@@ -25,11 +29,15 @@ struct NamespaceSetup {
         throw Self.failure(kind, EINVAL, "namespace \(kind.rawValue) is named twice")
       }
       if let path = namespace.path, !path.isEmpty {
-        guard kind != .mount && kind != .user else {
-          throw Self.failure(kind, ENOTSUP, "joining a \(kind.rawValue) namespace by path is not supported")
-        }
         do throws(SyscallError) {
-          joined.append((kind, SharedDescriptor(try Sys.open(path, O_RDONLY))))
+          let file = SharedDescriptor(try Sys.open(path, O_RDONLY))
+          if kind != .user {
+            joined.append((kind, file))
+          } else if try !Sys.isOwnNamespace(file.raw, "user") {
+            // Entering the user namespace that one is in is an error (setns(2)).
+            joinedUser = file
+            hasUser = true
+          }
         } catch {
           throw Self.failure(kind, error.errno.rawValue, "open \(kind.rawValue) namespace \"\(path)\": \(error.errno)")
         }
@@ -40,14 +48,15 @@ struct NamespaceSetup {
       case .time: newTime = true
       case .user:
         hasUser = true
+        newUser = true
         cloneFlags |= kind.cloneFlag
       default: cloneFlags |= kind.cloneFlag
       }
     }
-    guard cloneFlags & RuntimeSpec.NamespaceKind.mount.cloneFlag != 0 else {
+    guard linux.namespace(.mount) != nil else {
       throw Self.failure(.mount, EINVAL, "a container needs a mount namespace of its own")
     }
-    guard !hasUser || !linux.uidMappings.isEmpty && !linux.gidMappings.isEmpty else {
+    guard !newUser || !linux.uidMappings.isEmpty && !linux.gidMappings.isEmpty else {
       throw Self.failure(.user, EINVAL, "a user namespace needs uidMappings and gidMappings")
     }
     guard newTime || offsets.isEmpty else {
@@ -57,7 +66,22 @@ struct NamespaceSetup {
 
   /// Those that the parent enters around the clone.
   var joinedByParent: [(kind: RuntimeSpec.NamespaceKind, file: SharedDescriptor)] {
-    joined.filter { $0.kind == .pid || hasUser }
+    joinedUser == nil ? joined.filter { $0.kind == .pid || hasUser } : []
+  }
+
+  /// For the process in between: the others while we have our rights over them, as far as we do, then the user namespace, then those
+  /// that only its owner may enter.
+  func enterBeforeBirth() throws(SyscallError) {
+    guard let joinedUser else { return }
+    var late: [(kind: RuntimeSpec.NamespaceKind, file: SharedDescriptor)] = []
+    for (kind, file) in joined {
+      do throws(SyscallError) { try Sys.setns(file.raw, Int32(truncatingIfNeeded: kind.cloneFlag)) } catch {
+        guard error.errno == .notPermitted else { throw error }
+        late.append((kind, file))
+      }
+    }
+    try Sys.setns(joinedUser.raw, Int32(truncatingIfNeeded: RuntimeSpec.NamespaceKind.user.cloneFlag))
+    for (kind, file) in late { try Sys.setns(file.raw, Int32(truncatingIfNeeded: kind.cloneFlag)) }
   }
 
   /// The child's part, after it has joined its cgroup.
@@ -88,12 +112,42 @@ struct NamespaceSetup {
   }
 
   /// The parent's part for a user namespace.
+  ///
+  /// Who isn't root may map its own id alone (user_namespaces(7)); newuidmap and newgidmap map those that /etc/subuid and
+  /// /etc/subgid give it, too.
   func writeMaps(of pid: Int32) throws(LaunchFailure) {
+    try map(pid, "uid_map", linux.uidMappings, "newuidmap")
+    try map(pid, "gid_map", linux.gidMappings, "newgidmap")
+  }
+
+  private func map(_ pid: Int32, _ file: String, _ mappings: [RuntimeSpec.IDMapping], _ program: String)
+    throws(LaunchFailure)
+  {
     do throws(SyscallError) {
-      try Sys.writeFile("/proc/\(pid)/uid_map", Self.text(linux.uidMappings))
-      try Sys.writeFile("/proc/\(pid)/gid_map", Self.text(linux.gidMappings))
-    } catch {
-      throw Self.failure(.user, error.errno.rawValue, "write id maps: \(error)")
+      do throws(SyscallError) {
+        try Sys.writeFile("/proc/\(pid)/\(file)", Self.text(mappings))
+        return
+      } catch  where error.errno == .notPermitted && geteuid() != 0 {}
+      if program == "newgidmap", mappings.count == 1, mappings[0].size == 1, mappings[0].hostID == getegid() {
+        // Without setgroups nobody drops a group that denies something.
+        try Sys.writeFile("/proc/\(pid)/setgroups", "deny")
+        try Sys.writeFile("/proc/\(pid)/gid_map", Self.text(mappings))
+        return
+      }
+    } catch { throw Self.failure(.user, error.errno.rawValue, "write \(file): \(error)") }
+    let path = ["/usr/bin/", "/bin/", "/usr/sbin/", "/usr/local/bin/"].map { $0 + program }.first { Sys.exists($0) }
+    guard let path else {
+      throw Self.failure(
+        .user, EPERM, "write \(file): these ids need the program \(program), which is not installed (package uidmap)")
+    }
+    let numbers = mappings.flatMap { ["\($0.containerID)", "\($0.hostID)", "\($0.size)"] }
+    let outcome: Subprocess.Outcome
+    do throws(SyscallError) {
+      outcome = try Subprocess.run(
+        path, [program, "\(pid)"] + numbers, environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
+    } catch { throw Self.failure(.user, error.errno.rawValue, "\(program): \(error)") }
+    guard case .ended(.exited(0)) = outcome.end else {
+      throw Self.failure(.user, EPERM, "\(program): \(outcome.error.split(separator: "\n").first ?? "failed")")
     }
   }
 

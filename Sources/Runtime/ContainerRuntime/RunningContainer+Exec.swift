@@ -23,8 +23,14 @@ extension Launch {
     _ request: ProcessRequest, container: String, pid: Int32, pidfd: Int32, cgroup: Cgroup,
     kinds: [RuntimeSpec.NamespaceKind], stdio: ContainerRuntime.Stdio
   ) throws(LaunchFailure) -> (process: ContainerProcess, warnings: [String]) {
+    var kinds = kinds
     var entering: [Launch.Joined] = []
     do throws(SyscallError) {
+      if kinds.contains(.user) {
+        // Given by a path it may be our own, which can't be entered.
+        let user = try Sys.namespace(pidfd: pidfd, pid: pid, RuntimeSpec.NamespaceKind.user.cloneFlag)
+        if try Sys.isOwnNamespace(user.raw, "user") { kinds.removeAll { $0 == .user } }
+      }
       if kinds.contains(.pid) {
         let pidNamespace = try Sys.namespace(pidfd: pidfd, pid: pid, RuntimeSpec.NamespaceKind.pid.cloneFlag)
         entering = [(.pid, SharedDescriptor(pidNamespace))]
@@ -34,15 +40,24 @@ extension Launch {
         step: "namespaces", errno: error.errno.rawValue, object: container,
         message: "container \(container) is not running: \(error)")
     }
+    // Who isn't the host's root may enter the others only as root of the user namespace, from which it can't come back.
+    let userFirst = kinds.contains(.user) ? try !ContainerRuntime.isPrivileged() : false
+    let first: UInt64 =
+      userFirst
+      ? RuntimeSpec.NamespaceKind.user.cloneFlag | (entering.isEmpty ? 0 : RuntimeSpec.NamespaceKind.pid.cloneFlag) : 0
+    if userFirst { entering = [] }
+    let through: (() throws(SyscallError) -> Void)? =
+      userFirst ? { () throws(SyscallError) in try Sys.setns(pidfd, Int32(truncatingIfNeeded: first)) } : nil
     let stage: ExecStage
     do throws(CgroupError) {
       // What isn't listed is the host's, where we are.
       stage = ExecStage(
         container: container, request: request, entrance: try cgroup.entrance(), pidfd: pidfd,
-        namespaces: kinds.reduce(0) { $1 == .pid ? $0 : $0 | $1.cloneFlag }, stdio: stdio)
+        namespaces: kinds.reduce(0) { $1 == .pid ? $0 : $0 | $1.cloneFlag } & ~first, inUser: kinds.contains(.user),
+        stdio: stdio)
     } catch { throw LaunchFailure(error) }
-    var launch = try Launch(flags: 0, cgroup: stage.cloneInto, entering: entering) { line throws(LaunchFailure) in
-      try stage.run(&line)
+    var launch = try Launch(flags: 0, cgroup: stage.cloneInto, entering: entering, through: through) {
+      line throws(LaunchFailure) in try stage.run(&line)
     }
     try launch.awaitProgram()
     let warnings = launch.warnings
