@@ -163,6 +163,16 @@ enum Asker {
   static func ask(_ name: String, type: UInt16, tcp: Bool = false) throws -> [UInt8] {
     let socket = try socket(tcp ? Sys.sockStream : Sys.sockDatagram)
     let query = query(name, type: type)
+    if !tcp {
+      // datagrams may be lost, so askers ask again
+      for _ in 0..<20 {
+        try Sys.writeAll(socket.raw, query)
+        guard try Sys.poll(socket.raw, Int16(POLLIN), timeout: 3500) != 0 else { continue }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = try bytes.withUnsafeMutableBytes { try Sys.read(socket.raw, $0) }
+        return Array(bytes[..<count])
+      }
+    }
     try Sys.writeAll(socket.raw, (tcp ? DNSMessage.word(UInt16(query.count)) : []) + query)
     var answer: [UInt8] = []
     var bytes = [UInt8](repeating: 0, count: 4096)

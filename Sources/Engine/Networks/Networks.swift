@@ -154,7 +154,14 @@ public final class Networks: Sendable {
   public func close() async { await end { $0.close() } }
 
   /// Ends the thread as a crash would: everything stays as it is. For tests of what the next daemon finds.
-  func abandon() async { await end { $0.stop() } }
+  func abandon() async {
+    await end { $0.stop() }
+    // sockets hold the namespaces that they are in; a process that ends has none
+    core.state.withLock { state in
+      state.ready = [:]
+      for id in state.attachments.keys { state.attachments[id]?.sandbox = nil }
+    }
+  }
 
   private func end(_ last: @escaping @Sendable (inout Plumber) -> Void) async {
     try? await core.onThread { last(&$0) }
