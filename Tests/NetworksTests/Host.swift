@@ -13,18 +13,20 @@ final class Host: Sendable {
   let folder: String
   let networks: Networks
   let namespace: SharedDescriptor
+  let store = TransientNetworkStore()
 
   private init(folder: String, configure: (inout Networks.Configuration) -> Void) throws {
     self.folder = folder
     namespace = SharedDescriptor(try Sys.open("/proc/thread-self/ns/net"))
-    networks = try Self.networks(folder, configure)
+    networks = try Self.networks(folder, store, configure)
   }
 
-  private static func networks(_ folder: String, _ configure: (inout Networks.Configuration) -> Void) throws -> Networks
-  {
+  private static func networks(
+    _ folder: String, _ store: TransientNetworkStore, _ configure: (inout Networks.Configuration) -> Void
+  ) throws -> Networks {
     var configuration = Networks.Configuration(dataRoot: "\(folder)/data", execRoot: "\(folder)/run")
     configure(&configuration)
-    return try Networks(configuration: configuration, logger: Logger(label: "test"))
+    return try Networks(configuration: configuration, logger: Logger(label: "test"), store: store)
   }
 
   /// Runs `body` on a new host's thread, with the networks reconciled.
@@ -60,8 +62,9 @@ final class Host: Sendable {
   }
 
   /// What the next daemon would be, on the same folders.
+  /// Made with the host's: it outlives a daemon as the database does.
   func successor(_ configure: (inout Networks.Configuration) -> Void = { _ in }) throws -> Networks {
-    try Self.networks(folder, configure)
+    try Self.networks(folder, store, configure)
   }
 
   /// 64 digits, from a small number.
@@ -78,6 +81,26 @@ final class Host: Sendable {
       AttachRequest(
         containerID: Self.id(number), containerName: "c\(number)", mode: mode, bindings: bindings, exposed: exposed,
         publishAll: publishAll, macAddress: macAddress))
+  }
+
+  /// On networks of the user's, with what is asked of each.
+  func attach(
+    _ number: Int, on networks: [EndpointRequest], _ bindings: [PortBinding] = [], name: String? = nil
+  ) async throws -> Endpoint {
+    var request = AttachRequest(
+      containerID: Self.id(number), containerName: name ?? "c\(number)", mode: .named(networks[0].network),
+      bindings: bindings)
+    request.endpoints = networks
+    request.hostname = "host\(number)"
+    return try await self.networks.attach(request)
+  }
+
+  @discardableResult
+  func create(_ name: String, _ change: (inout NetworkDraft) -> Void = { _ in }) async throws -> NetworkDetails {
+    var draft = NetworkDraft()
+    draft.name = name
+    change(&draft)
+    return try networks.inspect(try await networks.create(draft).id)
   }
 
   func release(_ number: Int) { networks.release(containerID: Self.id(number)) }

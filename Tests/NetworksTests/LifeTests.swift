@@ -33,7 +33,9 @@ import Testing
       }
       try await host.settle()
       #expect(try Inventory(host) == before)
-      #expect(host.networks.core.state.withLock { $0.addresses?.count } == host.networks.configuration.poolSize)
+      #expect(
+        host.networks.core.state.withLock { $0.defaultSegment?.addresses?.count }
+          == host.networks.configuration.poolSize)
     }
   }
 
@@ -54,7 +56,7 @@ import Testing
         .filter { $0.contains(host.folder) }.count
       var socket = try NetlinkSocket(.netfilter)
       chains = try socket.chains()
-      elements = try socket.elements(.ip, table: host.networks.core.names.table, map: "published").count
+      elements = try socket.elements(.inet, table: host.networks.core.names.table, map: "published").count
       // other suites open and close their own at the same time: only ours are looked at
       descriptors = host.networks.core.state.withLock { $0.attachments.values.reduce(0) { $0 + $1.reservations.count } }
     }
@@ -100,7 +102,7 @@ import Testing
       await next.close()
       #expect(try Self.goes(host))
       var socket = try NetlinkSocket(.netfilter)
-      #expect(try socket.tables(.ip).isEmpty)
+      #expect(try socket.tables(.inet).isEmpty)
     }
   }
 
@@ -127,10 +129,10 @@ import Testing
       try notices.join(7)
       var socket = try NetlinkSocket(.netfilter)
       var transaction = NftTransaction()
-      transaction.deleteTable(.ip, table)
+      transaction.deleteTable(.inet, table)
       try socket.commit(transaction)
       let deadline = Sys.monotonicNanoseconds() + 60_000_000_000
-      while try !socket.tables(.ip).contains(table), Sys.monotonicNanoseconds() < deadline {
+      while try !socket.tables(.inet).contains(table), Sys.monotonicNanoseconds() < deadline {
         var polled = pollfd(fd: notices.raw, events: Int16(POLLIN), revents: 0)
         _ = poll(&polled, 1, 500)
         _ = try notices.notices()

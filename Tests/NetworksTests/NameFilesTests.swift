@@ -4,17 +4,22 @@ import Testing
 @testable import Networks
 
 @Suite("Files of names") struct NameFilesTests {
-  let endpoint = Endpoint(
-    containerID: "c", containerName: "c", mode: .bridge, ipAddress: "172.17.0.2", prefixLength: 16)
+  static func endpoint(_ mode: NetworkMode) -> Endpoint {
+    var endpoint = Endpoint(containerID: "c", containerName: "c", mode: mode)
+    guard mode != .none, mode != .host else { return endpoint }
+    var interface = Endpoint.Interface(networkName: mode.text, networkID: "n", endpointID: "e")
+    interface.name = "eth0"
+    interface.ipAddress = "172.17.0.2"
+    interface.prefixLength = 16
+    endpoint.interfaces = [interface]
+    return endpoint
+  }
 
   func files(_ request: NameFiles.Request, host: String = "nameserver 10.0.0.1\n", mode: NetworkMode = .bridge) throws
     -> NameFiles
   {
-    var endpoint = endpoint
-    endpoint.mode = mode
-    if mode != .bridge { endpoint.ipAddress = "" }
-    return try NameFiles(
-      request, endpoint: endpoint,
+    try NameFiles(
+      request, endpoint: Self.endpoint(mode),
       defaults: .init(
         dns: [], dnsSearch: [], dnsOptions: [], hostGateway: "172.17.0.1", hostResolvConf: Array(host.utf8)))
   }
@@ -55,9 +60,14 @@ import Testing
     let host =
       "# c\nnameserver 127.0.0.53\nnameserver 10.0.0.1 # x\nnameserver ::1\nsearch a.org b.org\noptions edns0 ndots:2\n"
     let text = try files(.init(hostname: "w"), host: host).resolvConf
-    #expect(text.contains("\nnameserver 10.0.0.1\nsearch a.org b.org\noptions edns0 ndots:2\n"))
-    #expect(!text.contains("127.0.0.53") && !text.contains("::1"))
+    #expect(text.contains("\nnameserver 127.0.0.11\nsearch a.org b.org\noptions edns0 ndots:2\n"))
+    #expect(text.contains("# ExtServers: [host(127.0.0.53) host(10.0.0.1) host(::1)]\n"))
     #expect(text.hasSuffix("# Overrides: []\n"))
+    let none = try files(.init(hostname: "w"), host: host, mode: NetworkMode.none).resolvConf
+    #expect(none.contains("\nnameserver 10.0.0.1\nsearch a.org b.org\noptions edns0 ndots:2\n"))
+    let user = try files(.init(hostname: "w", dns: ["9.9.9.9"]), host: "nameserver 10.0.0.1\n", mode: .named("n"))
+    #expect(user.resolvConf.contains("\nnameserver 127.0.0.11\noptions ndots:0\n"))
+    #expect(user.resolvConf.contains("# ExtServers: [host(9.9.9.9)]\n"))
 
     let own = try files(.init(hostname: "w", dns: ["9.9.9.9"], dnsSearch: ["."], dnsOptions: ["use-vc"]), host: host)
       .resolvConf
@@ -65,7 +75,7 @@ import Testing
     #expect(own.hasSuffix("# Overrides: [nameservers search options]\n"))
 
     #expect(
-      try files(.init(hostname: "w"), host: "nameserver 127.0.0.1\n").resolvConf.contains(
+      try files(.init(hostname: "w"), host: "nameserver 127.0.0.1\n", mode: NetworkMode.none).resolvConf.contains(
         "nameserver 8.8.8.8\nnameserver 8.8.4.4"))
     #expect(try files(.init(hostname: "w"), host: host, mode: .host).resolvConf.contains("nameserver 127.0.0.53"))
     #expect(throws: EngineError.self) { try files(.init(hostname: "w", dns: ["1.1.1.1\nnameserver 6.6.6.6"])) }

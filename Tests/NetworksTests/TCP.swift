@@ -90,3 +90,35 @@ enum Peer {
     return String(decoding: bytes[..<count], as: UTF8.self)
   }
 }
+
+/// The same by IPv6.
+extension Peer {
+  private static func socket6() throws -> Descriptor {
+    let socket = try Sys.socket(AF_INET6, Sys.sockStream)
+    var limit = timeval(tv_sec: 2, tv_usec: 0)
+    for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+      setsockopt(socket.raw, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+    return socket
+  }
+
+  static func listen6(_ port: UInt16) throws -> SharedDescriptor {
+    let socket = try socket6()
+    try Sys.setOption(socket.raw, level: SOL_SOCKET, SO_REUSEADDR, 1)
+    try Sys.bind(socket.raw, address: [UInt8](repeating: 0, count: 16), port: port)
+    try Sys.listen(socket.raw)
+    return SharedDescriptor(socket)
+  }
+
+  static func serve6(_ listener: SharedDescriptor, _ name: String) throws -> String {
+    let connection = try Sys.accept(listener.raw)
+    try Sys.writeAll(connection.raw, name)
+    return name
+  }
+
+  static func ask6(_ host: String, _ port: UInt16) throws -> String {
+    let socket = try socket6()
+    try Sys.connect(socket.raw, address: IPv6Address(host)?.bytes ?? [], port: port)
+    return String(decoding: try Sys.readAll(socket.raw), as: UTF8.self)
+  }
+}

@@ -32,6 +32,20 @@ struct PortSpecs {
     return .object(result)
   }
 
+  /// As `bindingsJSON`; a port whose binding names nothing of the host has an empty list.
+  var removalJSON: JSON? {
+    guard !bindings.isEmpty else { return nil }
+    var result = JSONObject()
+    for binding in bindings {
+      var list = result[binding.port]?.arrayValue ?? []
+      if !binding.address.isEmpty || !binding.hostPort.isEmpty {
+        list.append(["HostIp": .string(binding.address), "HostPort": .string(binding.hostPort)])
+      }
+      result[binding.port] = .array(list)
+    }
+    return .object(result)
+  }
+
   private mutating func expose(_ port: String) { if !exposed.contains(port) { exposed.append(port) } }
 
   /// `published=80,target=8080,protocol=udp` in the common notation.

@@ -20,6 +20,8 @@ extension Command {
       Flag(.bytes, "memory-reservation", "Memory soft limit"),
       Flag(.bytes, "memory-swap", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"),
       Flag(.int, "pids-limit", "Tune container pids limit (set -1 for unlimited)"),
+      Flag(.list, "publish-add", "Publish a port of the running container, as run's --publish does"),
+      Flag(.list, "publish-rm", "Take a published port down ([[ADDRESS:]HOST PORT:]CONTAINER PORT)"),
       Flag(.string, "restart", "Restart policy to apply when a container exits"),
     ]
   ) { invocation in
@@ -41,6 +43,11 @@ extension Command {
     if values.isSet("cpus") { body.set("NanoCpus", Decimal.nano(values.string("cpus"))) }
     if values.isSet("restart") {
       body.set("RestartPolicy", try ContainerOptions.restartPolicy(values.string("restart")))
+    }
+    for (key, flag) in [("PublishAdd", "publish-add"), ("PublishRemove", "publish-rm")] where values.isSet(flag) {
+      let ports = try PortSpecs(publish: values.list(flag), expose: [])
+      // a binding without a host port takes all of the container's port down
+      body.set(key, flag == "publish-add" ? ports.bindingsJSON : ports.removalJSON)
     }
     let client = try invocation.client
     var errors: [String] = []

@@ -96,6 +96,21 @@ extension Sys {
     try retrying("bind", "port \(port)") { cl_bind_inet(fd, address, port) }
   }
 
+  /// Binds an IPv4 or IPv6 socket to an address of 4 or 16 bytes; port 0 for any.
+  public static func bind(_ fd: Int32, address: [UInt8], port: UInt16) throws(SyscallError) {
+    try retrying("bind", "port \(port)") { cl_bind_address(fd, address, Int32(address.count), port) }
+  }
+
+  /// connect(2) to an address of 4 or 16 bytes. EINPROGRESS on a socket that doesn't block.
+  public static func connect(_ fd: Int32, address: [UInt8], port: UInt16) throws(SyscallError) {
+    try retrying("connect", "port \(port)") { cl_connect_address(fd, address, Int32(address.count), port) }
+  }
+
+  /// The port that an IPv4 or IPv6 socket is bound to.
+  public static func localPort(_ fd: Int32) throws(SyscallError) -> UInt16 {
+    UInt16(truncatingIfNeeded: try retrying("getsockname", "fd \(fd)") { cl_local_port(fd) })
+  }
+
   /// setsockopt(2) with an integer.
   public static func setOption(_ fd: Int32, level: Int32, _ option: Int32, _ value: Int32) throws(SyscallError) {
     var value = value

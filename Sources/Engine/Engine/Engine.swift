@@ -78,7 +78,14 @@ public final class Engine: Sendable {
       metadata: metadata, content: content, snapshotter: snapshotter, events: events,
       registry: Registry(configuration: configuration.registries, logger: logger), logger: logger)
     let recovery = try images.recover(snapshots: try Containers.snapshots(in: metadata))
-    let networks = try Networks(configuration: configuration.networks, logger: logger)
+    let networks = try Networks(
+      configuration: configuration.networks, logger: logger, store: NetworkRecords(metadata: metadata)
+    ) { event in
+      var attributes = ["name": event.name, "type": event.type]
+      if !event.container.isEmpty { attributes["container"] = event.container }
+      events.publish(
+        Event(.network, event.action, id: event.networkID, attributes: attributes, time: Sys.realtimeNanoseconds()))
+    }
     let containers = try Containers(
       configuration: configuration.containers, metadata: metadata, events: events, images: ImageSource(images: images),
       networks: NetworkSource(networks: networks), snapshotter: snapshotter, host: host, logger: logger)

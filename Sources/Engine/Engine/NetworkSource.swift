@@ -1,4 +1,5 @@
 import Containers
+import Metadata
 import Networks
 import OCI
 
@@ -7,20 +8,25 @@ struct NetworkSource: ContainerNetworking {
   let networks: Networks
 
   func connect(_ request: NetworkRequest) async throws -> NetworkAttachment {
-    var bindings: [NetworkPortBinding] = []
-    for (port, list) in request.portBindings.ports {
-      let port = try ContainerPort(port)
-      for binding in list ?? [] {
-        bindings.append(NetworkPortBinding(port: port, hostIP: binding.hostIP, hostPort: binding.hostPort))
+    let main = request.mode.isEmpty || request.mode == "default" ? "bridge" : request.mode
+    let own = request.settings.endpoints.first { $0.network == main || ($0.network == "default" && main == "bridge") }
+    let macAddress = own.map(\.settings.macAddress).flatMap { $0.isEmpty ? nil : $0 } ?? request.macAddress
+    var attach = NetworkAttachRequest(
+      containerID: request.containerID, containerName: request.name, mode: NetworkMode(request.mode),
+      bindings: try Self.bindings(request.portBindings),
+      exposed: try request.exposedPorts.map { try ContainerPort($0) }, publishAll: request.publishAllPorts,
+      macAddress: macAddress.isEmpty ? nil : macAddress)
+    switch attach.mode {
+    case .bridge, .named:
+      attach.endpoints = request.settings.endpoints.map { name, settings in
+        EndpointRequest(network: name == "default" ? "bridge" : name, settings)
       }
+    case .none, .host, .container: break
     }
-    let macAddress = request.settings.endpoints.map(\.settings.macAddress).first { !$0.isEmpty } ?? request.macAddress
-    let endpoint = try await networks.attach(
-      NetworkAttachRequest(
-        containerID: request.containerID, containerName: request.name, mode: NetworkMode(request.mode),
-        bindings: bindings,
-        exposed: try request.exposedPorts.map { try ContainerPort($0) }, publishAll: request.publishAllPorts,
-        macAddress: macAddress.isEmpty ? nil : macAddress))
+    attach.hostname = request.hostname
+    attach.links = request.links
+    attach.dns = request.dns
+    let endpoint = try await networks.attach(attach)
     do {
       return attachment(endpoint, files: try files(request, endpoint))
     } catch {
@@ -28,6 +34,47 @@ struct NetworkSource: ContainerNetworking {
       throw error
     }
   }
+
+  private static func bindings(_ ports: PortMap) throws -> [NetworkPortBinding] {
+    var bindings: [NetworkPortBinding] = []
+    for (port, list) in ports.ports {
+      let port = try ContainerPort(port)
+      for binding in list ?? [] {
+        bindings.append(NetworkPortBinding(port: port, hostIP: binding.hostIP, hostPort: binding.hostPort))
+      }
+    }
+    return bindings
+  }
+
+  func plug(containerID: String, network: String, _ settings: NetworkingConfig.EndpointSettings) async throws
+    -> NetworkAttachment
+  {
+    let endpoint = try await networks.connect(containerID: containerID, EndpointRequest(network: network, settings))
+    var result = attachment(endpoint, files: nil)
+    for interface in endpoint.interfaces {
+      result.hostsLines[interface.networkName] = Networks.hostsLine(
+        NameFiles.Request(hostname: endpoint.hostname), interface)
+    }
+    return result
+  }
+
+  func unplug(containerID: String, network: String) async throws -> NetworkAttachment {
+    attachment(try await networks.disconnect(containerID: containerID, network: network), files: nil)
+  }
+
+  func publish(containerID: String, add: PortMap, remove: PortMap) async throws -> NetworkAttachment {
+    let endpoint = try await networks.publish(
+      containerID: containerID, add: try Self.bindings(add),
+      remove: try remove.ports.flatMap { port, list -> [NetworkPortBinding] in
+        let port = try ContainerPort(port)
+        // a port without bindings: all of its
+        guard let list, !list.isEmpty else { return [NetworkPortBinding(port: port)] }
+        return list.map { NetworkPortBinding(port: port, hostIP: $0.hostIP, hostPort: $0.hostPort) }
+      })
+    return attachment(endpoint, files: nil)
+  }
+
+  func name(ofNetwork reference: String) throws -> String { try networks.inspect(reference).name }
 
   private func files(_ request: NetworkRequest, _ endpoint: Endpoint) throws -> NetworkAttachment.Files? {
     if case .container = endpoint.mode { return nil }
@@ -45,13 +92,17 @@ struct NetworkSource: ContainerNetworking {
       let binding = ContainerPortBinding(hostIP: published.hostIP, hostPort: "\(published.hostPort)")
       ports[published.port.description] = ((ports[published.port.description] ?? nil) ?? []) + [binding]
     }
-    var endpoints: [NetworkEndpoint] = []
-    if !endpoint.networkName.isEmpty {
-      endpoints.append(
-        NetworkEndpoint(
-          network: endpoint.networkName, networkID: endpoint.networkID, endpointID: endpoint.endpointID,
-          macAddress: endpoint.macAddress, gateway: endpoint.gateway, ipAddress: endpoint.ipAddress,
-          ipPrefixLength: endpoint.prefixLength))
+    let endpoints = endpoint.interfaces.map { interface in
+      var result = NetworkEndpoint(
+        network: interface.networkName, networkID: interface.networkID, endpointID: interface.endpointID,
+        macAddress: interface.macAddress, gateway: interface.gateway, ipAddress: interface.ipAddress,
+        ipPrefixLength: interface.prefixLength)
+      result.ipv6Gateway = interface.ipv6Gateway
+      result.globalIPv6Address = interface.ipv6Address
+      result.globalIPv6PrefixLength = interface.ipv6PrefixLength
+      result.dnsNames = interface.dnsNames
+      result.gatewayPriority = interface.gatewayPriority
+      return result
     }
     return NetworkAttachment(
       namespacePath: endpoint.namespacePath, endpoints: endpoints,
@@ -88,4 +139,31 @@ struct NetworkSource: ContainerNetworking {
           )
         }))
   }
+}
+
+extension EndpointRequest {
+  init(network: String, _ settings: NetworkingConfig.EndpointSettings) {
+    self.init(network: network)
+    aliases = settings.aliases ?? []
+    links = settings.links ?? []
+    macAddress = settings.macAddress
+    gatewayPriority = settings.gatewayPriority
+    driverOptions = settings.driverOpts ?? [:]
+    ipv4 = settings.ipam?["IPv4Address"]?.stringValue ?? ""
+    ipv6 = settings.ipam?["IPv6Address"]?.stringValue ?? ""
+    linkLocal = (settings.ipam?["LinkLocalIPs"]?.arrayValue ?? []).compactMap(\.stringValue)
+  }
+}
+
+/// The networks' records in the database.
+struct NetworkRecords: NetworkStore {
+  let metadata: Metadata
+
+  func networks() throws -> [(id: String, name: String, record: String)] {
+    try metadata.readBlocking { try $0.networks() }
+  }
+  func put(id: String, name: String, record: String) throws {
+    try metadata.writeBlocking(durable: true) { try $0.putNetwork(id, name: name, record: record) }
+  }
+  func delete(id: String) throws { try metadata.writeBlocking(durable: true) { try $0.deleteNetwork(id) } }
 }

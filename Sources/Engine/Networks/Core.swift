@@ -17,15 +17,22 @@ final class Core: Sendable {
   /// An eventfd that wakes the thread.
   let wake: SharedDescriptor
 
-  init(configuration: Networks.Configuration, logger: Logger, identities: NetworkIdentities) throws {
+  let store: any NetworkStore
+  /// Answers containers that ask for names.
+  let resolver: Resolver
+
+  init(
+    configuration: Networks.Configuration, logger: Logger, identities: NetworkIdentities, store: any NetworkStore
+  ) throws {
     self.configuration = configuration
+    self.store = store
     self.logger = logger
     names = Names(configuration)
     wake = SharedDescriptor(try Sys.eventfd())
     var warnings: [String] = []
     var port: UInt32 = 0
     do throws(NetlinkError) {
-      let firewall = try Firewall(table: names.table, bridge: names.bridge)
+      let firewall = try Firewall(table: names.table)
       port = firewall.port
       self.firewall = Mutex(firewall)
     } catch {
@@ -34,6 +41,7 @@ final class Core: Sendable {
     }
     firewallPort = port
     state = Mutex(State(identities: identities, warnings: warnings))
+    resolver = try Resolver(logger: logger)
   }
 
   /// Tells the thread that `state` has work for it.
@@ -48,9 +56,11 @@ final class Core: Sendable {
   func assertFirewall() throws(NetlinkError) {
     try firewall.withLock { firewall throws(NetlinkError) in
       // read under the firewall's lock: whoever publishes writes it down first and commits after, so nothing is missed
-      let (subnet, mappings) = state.withLock { ($0.subnet, Array($0.mappings)) }
-      guard let subnet else { return }
-      try firewall?.assert(subnet: subnet, mappings)
+      let (zones, mappings) = state.withLock { state in
+        (state.segments.values.filter(\.isBridge).map { Firewall.Zone($0) }, Array(state.mappings))
+      }
+      guard !zones.isEmpty else { return }
+      try firewall?.assert(zones, mappings)
     }
   }
 
@@ -61,6 +71,8 @@ final class Core: Sendable {
     let table: String
     /// Six to eight characters; a slot of up to seven follows.
     let vethPrefix: String
+    /// The group of the bridges that are ours (IFLA_GROUP): those that no network knows any more are taken down.
+    let mark: UInt32
     let netnsDirectory: String
     let identities: String
 
@@ -72,6 +84,7 @@ final class Core: Sendable {
       bridge = configuration.bridgeName ?? (isDefault ? "berth0" : "berth-\(digits)")
       table = isDefault ? "berth" : "berth-\(digits)"
       vethPrefix = "veth\(digits)"
+      mark = 0xbe27_0000 | (hash & 0xffff)
       netnsDirectory = configuration.execRoot + "/netns"
       identities = configuration.dataRoot + "/networks.json"
     }
@@ -83,6 +96,8 @@ struct State: Sendable {
   struct Attachment: Sendable {
     var endpoint: Endpoint
     var sandbox: Sandbox?
+    /// Its interfaces, one a network.
+    var plugs: [Sandbox.Plug] = []
     var mappings: [Firewall.Mapping] = []
     var reservations: [PortReservation] = []
     /// Containers that joined this one's namespace.
@@ -91,10 +106,11 @@ struct State: Sendable {
   /// A namespace to let go.
   struct Drop: Sendable {
     var sandbox: Sandbox
-    /// Others are in the namespace and keep it: the veth must be deleted by hand so that the address is free.
+    var plugs: [Sandbox.Plug]
+    /// Others are in the namespace and keep it: the veths must be deleted by hand so that the addresses are free.
     var deleteLink: Bool
-    /// Forget connections of UDP to this address: they would go on to whoever has it next.
-    var forgetConnections: Bool
+    /// Forget connections to these ports: they would go on to whoever has them next.
+    var forget: [Firewall.Mapping]
   }
   struct Job: Sendable {
     let run: @Sendable (inout Plumber) -> Void
@@ -110,10 +126,8 @@ struct State: Sendable {
   var phase = Phase.idle
   var identities: NetworkIdentities
   var warnings: [String]
-  /// The bridge's address and prefix, once it's there.
-  var subnet: IPv4Subnet?
-  var bridgeIndex: Int32 = 0
-  var addresses: AddressPool?
+  /// The networks at work, by id: the default bridge, once it's there, and the users'.
+  var segments: [String: Segment] = [:]
   var ports = PortTable()
   var mappings: Set<Firewall.Mapping> = []
   var attachments: [String: Attachment] = [:]
@@ -124,14 +138,27 @@ struct State: Sendable {
   var drops: [Drop] = []
   /// Work for the thread, in order.
   var jobs: [Job] = []
-  /// Addresses that are free once the kernel tells that the veth with that index is gone.
-  var leaving: [Int32: IPv4Address] = [:]
+  /// Who is called what, for the resolver.
+  var names = NameTable()
+  /// What is free once the kernel tells that the veth with that index is gone.
+  var leaving: [Int32: Sandbox.Plug] = [:]
   /// `/proc/net/dev` of the host's namespace.
   var counters: SharedDescriptor?
 
   init(identities: NetworkIdentities, warnings: [String]) {
     self.identities = identities
     self.warnings = warnings
+  }
+
+  /// The default bridge.
+  var defaultSegment: Segment? { segments[identities.bridge.id] }
+  /// Its address and prefix.
+  var subnet: IPv4Subnet? { defaultSegment?.subnet }
+
+  /// An interface has gone: its addresses are free.
+  mutating func free(_ plug: Sandbox.Plug) {
+    if let address = plug.address { segments[plug.network]?.addresses?.give(back: address) }
+    if let address = plug.address6 { segments[plug.network]?.addresses6?.give(back: address) }
   }
 
   mutating func takeReady(_ kind: Sandbox.Kind) -> Sandbox? {
@@ -175,9 +202,11 @@ extension Core {
   }
 
   /// Lets a sandbox go, behind the caller's back.
-  func drop(_ sandbox: Sandbox, deleteLink: Bool = false, forgetConnections: Bool = false) {
+  func drop(
+    _ sandbox: Sandbox, _ plugs: [Sandbox.Plug], deleteLink: Bool = false, forget: [Firewall.Mapping] = []
+  ) {
     state.withLock {
-      $0.drops.append(State.Drop(sandbox: sandbox, deleteLink: deleteLink, forgetConnections: forgetConnections))
+      $0.drops.append(State.Drop(sandbox: sandbox, plugs: plugs, deleteLink: deleteLink, forget: forget))
     }
     signal()
   }

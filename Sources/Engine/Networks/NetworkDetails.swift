@@ -4,10 +4,22 @@ public struct NetworkDetails: Sendable, Equatable {
     /// `172.17.0.0/16`
     public var subnet: String
     public var gateway: String
+    public var ipRange: String
+    public var auxiliary: [String: String]
+    /// Of the addresses that may be given out: those that are, and those that are left.
+    public var inUse: Int
+    public var available: UInt64
 
-    public init(subnet: String, gateway: String) {
+    public init(
+      subnet: String, gateway: String, ipRange: String = "", auxiliary: [String: String] = [:], inUse: Int = 0,
+      available: UInt64 = 0
+    ) {
       self.subnet = subnet
       self.gateway = gateway
+      self.ipRange = ipRange
+      self.auxiliary = auxiliary
+      self.inUse = inUse
+      self.available = available
     }
   }
 
@@ -18,8 +30,13 @@ public struct NetworkDetails: Sendable, Equatable {
     public var macAddress: String
     /// With the prefix: `172.17.0.2/16`; empty without an address.
     public var ipv4Address: String
+    public var ipv6Address: String
 
-    public init(containerID: String, name: String, endpointID: String, macAddress: String, ipv4Address: String) {
+    public init(
+      containerID: String, name: String, endpointID: String, macAddress: String, ipv4Address: String,
+      ipv6Address: String = ""
+    ) {
+      self.ipv6Address = ipv6Address
       self.containerID = containerID
       self.name = name
       self.endpointID = endpointID
@@ -37,6 +54,9 @@ public struct NetworkDetails: Sendable, Equatable {
   public var driver: String
   /// Always `local` for now.
   public var scope: String
+  public var isInternal = false
+  public var isAttachable = false
+  public var ipamOptions: [String: String]?
   public var enableIPv4: Bool
   public var enableIPv6: Bool
   /// Empty for `host` and `none`.

@@ -4,38 +4,31 @@ import Netlink
 import Synchronization
 
 extension Networks {
-  /// `bridge`, `host`, `none`.
+  /// All networks: those that are always there, and the users'.
   public func list() -> [NetworkDetails] {
-    let (identities, subnet, endpoints) = core.state.withLock { state in
-      (state.identities, state.subnet, state.attachments.values.map(\.endpoint))
+    let (identities, segments, endpoints) = core.state.withLock { state in
+      (state.identities, state.segments, state.attachments.values.map(\.endpoint))
     }
-    func members(_ network: String) -> [NetworkDetails.Member] {
-      endpoints.filter { $0.networkName == network }.sorted { $0.containerID < $1.containerID }.map { endpoint in
-        NetworkDetails.Member(
-          containerID: endpoint.containerID, name: endpoint.containerName, endpointID: endpoint.endpointID,
-          macAddress: endpoint.macAddress,
-          ipv4Address: endpoint.ipAddress.isEmpty ? "" : "\(endpoint.ipAddress)/\(endpoint.prefixLength)")
+    var members: [String: [NetworkDetails.Member]] = [:]
+    for endpoint in endpoints.sorted(by: { $0.containerID < $1.containerID }) {
+      for interface in endpoint.interfaces {
+        members[interface.networkID, default: []].append(
+          NetworkDetails.Member(
+            containerID: endpoint.containerID, name: endpoint.containerName, endpointID: interface.endpointID,
+            macAddress: interface.macAddress,
+            ipv4Address: interface.ipAddress.isEmpty ? "" : "\(interface.ipAddress)/\(interface.prefixLength)",
+            ipv6Address: interface.ipv6Address.isEmpty ? "" : "\(interface.ipv6Address)/\(interface.ipv6PrefixLength)"))
       }
     }
-    return [
-      NetworkDetails(
-        name: "bridge", id: identities.bridge.id, created: identities.bridge.created, driver: "bridge",
-        pools: subnet.map { [.init(subnet: $0.canonical, gateway: $0.address.description)] } ?? [],
-        options: [
-          "com.docker.network.bridge.default_bridge": "true",
-          "com.docker.network.bridge.enable_icc": "true",
-          "com.docker.network.bridge.enable_ip_masquerade": "true",
-          "com.docker.network.bridge.host_binding_ipv4": configuration.defaultBinding,
-          "com.docker.network.bridge.name": core.names.bridge,
-          "com.docker.network.driver.mtu": String(configuration.effectiveMTU),
-        ], members: members("bridge")),
-      NetworkDetails(
-        name: "host", id: identities.host.id, created: identities.host.created, driver: "host", members: members("host")
-      ),
-      NetworkDetails(
-        name: "none", id: identities.none.id, created: identities.none.created, driver: "null", members: members("none")
-      ),
-    ]
+    var result = segments.values.map { segment in
+      NetworkDetails(segment, members: members[segment.id] ?? [])
+    }
+    for (name, identity, driver) in [("host", identities.host, "host"), ("none", identities.none, "null")] {
+      result.append(
+        NetworkDetails(
+          name: name, id: identity.id, created: identity.created, driver: driver, members: members[identity.id] ?? []))
+    }
+    return result.sorted { ($0.name, $0.id) < ($1.name, $1.id) }
   }
 
   /// By name, id or a prefix of the id that is unique. - Throws: 404 `network NAME not found`, 400 for an ambiguous prefix.
@@ -55,12 +48,15 @@ extension Networks {
   ///
   /// Read from `/proc/net/dev` at the veth's end on the host, where nothing waits for the RTNL lock.
   public func statistics(containerID: String) throws -> [(interface: String, counters: InterfaceCounters)] {
-    let (interface, file) = core.state.withLock { state in
-      (state.attachments[containerID]?.endpoint.hostInterface, state.counters)
+    let (interfaces, file) = core.state.withLock { state in
+      (state.attachments[containerID]?.endpoint.interfaces ?? [], state.counters)
     }
-    guard let interface, let file else { return [] }
-    guard let counters = Self.counters(of: interface, in: try Self.readCounters(file.raw)) else { return [] }
-    return [("eth0", counters)]
+    guard interfaces.contains(where: { $0.hostInterface != nil }), let file else { return [] }
+    let text = try Self.readCounters(file.raw)
+    return interfaces.compactMap { interface in
+      guard let host = interface.hostInterface, let counters = Self.counters(of: host, in: text) else { return nil }
+      return (interface.name, counters)
+    }
   }
 
   /// The whole of a file that the kernel writes anew for each read from its start.
@@ -101,5 +97,21 @@ extension Networks {
         sentBytes: numbers[0], sentPackets: numbers[1], sendErrors: numbers[2], sendDropped: numbers[3])
     }
     return nil
+  }
+}
+
+extension NetworkDetails {
+  init(_ segment: Segment, members: [Member]) {
+    let network = segment.network
+    self.init(
+      name: network.name, id: network.id, created: network.created, driver: network.driver,
+      enableIPv4: network.enableIPv4, enableIPv6: network.enableIPv6,
+      pools: network.pools.map { pool in
+        AddressPool(
+          subnet: pool.subnet, gateway: pool.gateway, ipRange: pool.ipRange, auxiliary: pool.auxiliary)
+      }, options: network.options, labels: network.labels, members: members)
+    isInternal = network.isInternal
+    isAttachable = network.isAttachable
+    ipamOptions = segment.isDefault ? nil : network.ipamOptions
   }
 }

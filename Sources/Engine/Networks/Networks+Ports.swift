@@ -12,22 +12,29 @@ struct Publication: Sendable {
 }
 
 extension Networks {
-  /// Checks without taking anything, for `create`: addresses and ports that can't be. - Throws: 400, 501 for IPv6.
+  /// Checks without taking anything, for `create`: addresses and ports that can't be. - Throws: 400.
   public func validate(_ bindings: [PortBinding]) throws {
     for binding in bindings { _ = try PortDemand(binding, defaultAddress: configuration.defaultBinding) }
   }
 
   /// Takes a port of the host for each demand and leads it to the container. What was taken before a failure is in `publication`.
   func publish(
-    _ demands: [PortDemand], to target: IPv4Address, endpoint: Endpoint, into publication: inout Publication
+    _ demands: [PortDemand], endpoint: Endpoint, into publication: inout Publication
   ) throws(EngineError) {
-    guard !demands.isEmpty else { return }
+    let v4 = endpoint.gatewayInterface(v6: false)
+    let v6 = endpoint.gatewayInterface(v6: true)
+    let target4 = v4.flatMap { IPv4Address($0.ipAddress) }
+    let target6 = v6.flatMap { IPv6Address($0.ipv6Address) }
+    // an internal network has no ports outside
+    guard !demands.isEmpty, target4 != nil || target6 != nil else { return }
     let owner =
-      "driver failed programming external connectivity on endpoint \(endpoint.containerName) (\(endpoint.endpointID))"
+      "driver failed programming external connectivity on endpoint \(endpoint.containerName) (\((v4 ?? v6)?.endpointID ?? ""))"
     var chosen: [(order: Int, port: PublishedPort)] = []
     for (order, demand) in demands.enumerated().sorted(by: {
       ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset)
     }) {
+      let target: IPAddress? = demand.address.isV6 ? target6.map { .v6($0) } : target4.map { .v4($0) }
+      guard let target else { continue }
       do throws(PortFailure) {
         let (port, reservation) = try take(demand, target: target)
         publication.mappings.append(
@@ -63,7 +70,7 @@ extension Networks {
     let message: String
   }
 
-  private func take(_ demand: PortDemand, target: IPv4Address) throws(PortFailure) -> (UInt16, PortReservation) {
+  private func take(_ demand: PortDemand, target: IPAddress) throws(PortFailure) -> (UInt16, PortReservation) {
     let transport = demand.port.transport
     func bindFailure(_ port: UInt16, _ error: SyscallError) -> PortFailure {
       PortFailure(
@@ -136,14 +143,19 @@ extension Networks {
   public func release(containerID: String) {
     let attachment = core.state.withLock { state -> State.Attachment? in
       guard let attachment = state.attachments.removeValue(forKey: containerID) else { return nil }
+      state.names.remove(attachment.endpoint)
       if case .container(let owner) = attachment.endpoint.mode { state.attachments[owner]?.joiners.remove(containerID) }
       return attachment
     }
     guard let attachment else { return }
     withdraw(attachment.mappings)
+    for interface in attachment.endpoint.interfaces {
+      tell(.init("disconnect", interface, container: containerID, type: networkType(interface)))
+    }
     guard let sandbox = attachment.sandbox else { return }
+    core.resolver.forget(container: containerID)
     core.drop(
-      sandbox, deleteLink: !attachment.joiners.isEmpty,
-      forgetConnections: attachment.mappings.contains { $0.transport == .udp })
+      sandbox, attachment.plugs, deleteLink: !attachment.joiners.isEmpty,
+      forget: attachment.mappings.filter { $0.transport == .udp })
   }
 }

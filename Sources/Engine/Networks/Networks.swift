@@ -4,13 +4,14 @@ public import Logging
 import Netlink
 import Synchronization
 
-/// The networks `bridge`, `host` and `none`: network namespaces, addresses, published ports and the files that name hosts.
+/// The networks `bridge`, `host`, `none` and those that users make: network namespaces, addresses, published ports and the files that name hosts.
 ///
 /// Owns
-/// - the bridge (`berth0`), its subnet and the addresses given out of it;
+/// - the bridges (`berth0`, and `br-…` for each network of a user's), their subnets and the addresses given out of them;
+/// - names: a resolver (`Resolver`) that answers in every namespace at 127.0.0.11;
 /// - a small pool of network namespaces made ahead, each with a veth on the bridge, its address, its default route and `lo` up, so that
 ///   attaching a container touches no RTNL lock, which the kernel holds for 20 ms and more while it takes dead namespaces apart;
-/// - the nftables table `berth` (family ip): masquerading, published ports as map elements, isolation of what isn't published;
+/// - the nftables table `berth` (family inet): masquerading, published ports as map elements, isolation of what isn't published;
 /// - a socket bound for each published port, so that a process of the host gets EADDRINUSE instead of being shadowed.
 ///
 /// States of a sandbox: being made → pooled → attached to a container → released (its mount goes; the kernel takes veth and
@@ -21,7 +22,7 @@ import Synchronization
 /// <data-root>/networks.json         ids, times of creation and the subnet of the bridge: made once, durable
 /// <exec-root>/netns/<slot>          a bound network namespace (nsfs); the slot is also the end of the veth's name
 /// ```
-/// Which container has which slot, address and ports is in the containers' own records (`Endpoint`); `reconcile(live:)` takes them
+/// The users' networks are in the store (`NetworkStore`, the engine's database). Which container has which slot, address and ports is in the containers' own records (`Endpoint`); `reconcile(live:)` takes them
 /// in at start, and sweeps what nobody has.
 ///
 /// Threads: one of its own (`Plumber`), since unshare(2) and setns(2) act on a thread: it makes and drops namespaces and listens
@@ -65,12 +66,16 @@ public final class Networks: Sendable {
 
   public var configuration: Configuration { core.configuration }
   let core: Core
+  let tell: @Sendable (NetworkEvent) -> Void
   private let thread: Mutex<Thread?>
 
   /// Reads or makes `networks.json` and starts the thread, in the caller's network namespace; nothing is configured until `reconcile`.
   /// Whoever makes one closes it.
   /// - Throws: 400 for configuration that can't be, else what the kernel refused.
-  public init(configuration: Configuration, logger: Logger) throws {
+  public init(
+    configuration: Configuration, logger: Logger, store: any NetworkStore = TransientNetworkStore(),
+    tell: @escaping @Sendable (NetworkEvent) -> Void = { _ in }
+  ) throws {
     if let name = configuration.bridgeName, !(1...Netlink.nameLimit).contains(name.utf8.count) || name.contains("/") {
       throw EngineError.invalidParameter("invalid bridge name \"\(name)\"")
     }
@@ -84,8 +89,9 @@ public final class Networks: Sendable {
     try Sys.mkdirAll(configuration.dataRoot, mode: 0o711)
     let (identities, damaged) = try NetworkIdentities.load(Core.Names(configuration).identities)
     if let damaged { logger.error("networks.json could not be read: kept as \(damaged), the networks have new ids") }
-    let core = try Core(configuration: configuration, logger: logger, identities: identities)
+    let core = try Core(configuration: configuration, logger: logger, identities: identities, store: store)
     self.core = core
+    self.tell = tell
     let thread = try Thread(name: "networks") {
       do {
         var plumber = try Plumber(core)
@@ -97,6 +103,7 @@ public final class Networks: Sendable {
       }
     }
     self.thread = Mutex(consume thread)
+    try core.resolver.start(core)
   }
 
   /// Once at daemon start, before anything else: makes bridge, table and pool, adopts the sandboxes of live containers, sweeps the rest.
@@ -107,7 +114,13 @@ public final class Networks: Sendable {
 
   /// The container has another name now: what inspect of its network shows.
   public func rename(containerID: String, to name: String) {
-    core.state.withLock { $0.attachments[containerID]?.endpoint.containerName = name }
+    core.state.withLock { state in
+      guard var attachment = state.attachments[containerID] else { return }
+      state.names.remove(attachment.endpoint)
+      attachment.endpoint.rename(to: name)
+      state.attachments[containerID] = attachment
+      state.names.insert(attachment.endpoint)
+    }
   }
 
   /// What an administrator should know (`docker info`'s Warnings): forwarding denied by others, missing kernel features.
@@ -132,14 +145,27 @@ public final class Networks: Sendable {
         hostResolvConf: host))
   }
 
+  /// The line of `/etc/hosts` that a container has for one of its networks; nil without an address.
+  public static func hostsLine(_ request: NameFiles.Request, _ interface: Endpoint.Interface) -> String? {
+    NameFiles.ownLines(request, interface)
+  }
+
   /// Ends the thread. The pool goes, and with no container attached the bridge and the table too; containers' sandboxes stay.
   public func close() async { await end { $0.close() } }
 
   /// Ends the thread as a crash would: everything stays as it is. For tests of what the next daemon finds.
-  func abandon() async { await end { $0.stop() } }
+  func abandon() async {
+    await end { $0.stop() }
+    // sockets hold the namespaces that they are in; a process that ends has none
+    core.state.withLock { state in
+      state.ready = [:]
+      for id in state.attachments.keys { state.attachments[id]?.sandbox = nil }
+    }
+  }
 
   private func end(_ last: @escaping @Sendable (inout Plumber) -> Void) async {
     try? await core.onThread { last(&$0) }
+    core.resolver.close()
     // the thread's last job is done: it ends without waiting for anything
     thread.withLock { thread in
       guard let running = thread.take() else { return }

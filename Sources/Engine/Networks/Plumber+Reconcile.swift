@@ -3,6 +3,7 @@ import Errdefs
 import Kernel
 import Logging
 import Netlink
+import OCI
 import Synchronization
 
 extension Plumber {
@@ -15,11 +16,13 @@ extension Plumber {
     try Sys.lock(lock.raw, wait: true)
     let bridge = try assertBridge(live: live)
     try lock.close()
-    core.state.withLock { state in
-      state.subnet = bridge.subnet
-      state.bridgeIndex = bridge.index
-      state.addresses = AddressPool(bridge.subnet)
-    }
+    var segment = try Segment(
+      defaultNetwork(bridge.subnet), isDefault: true, bridge: core.names.bridge,
+      defaultMTU: core.configuration.effectiveMTU)
+    segment.index = bridge.index
+    let standard = segment
+    core.state.withLock { $0.segments[standard.id] = standard }
+    try raiseNetworks()
     // who joined another comes after all others
     for endpoint in live where !endpoint.mode.isJoined { adopt(endpoint) }
     for endpoint in live where endpoint.mode.isJoined { adopt(endpoint) }
@@ -29,6 +32,43 @@ extension Plumber {
     try sweep(bridge: bridge.index)
     try probe()
     core.state.withLock { $0.phase = .running }
+  }
+
+  private func defaultNetwork(_ subnet: IPv4Subnet) -> Network {
+    let identity = core.state.withLock { $0.identities.bridge }
+    var network = Network(id: identity.id, name: "bridge", created: identity.created, driver: "bridge")
+    network.pools = [Network.Pool(subnet: subnet.canonical, gateway: subnet.address.description)]
+    network.options = [
+      "com.docker.network.bridge.default_bridge": "true",
+      "com.docker.network.bridge.enable_icc": "true",
+      "com.docker.network.bridge.enable_ip_masquerade": "true",
+      "com.docker.network.bridge.host_binding_ipv4": core.configuration.defaultBinding,
+      "com.docker.network.bridge.name": core.names.bridge,
+      "com.docker.network.driver.mtu": String(core.configuration.effectiveMTU),
+    ]
+    return network
+  }
+
+  /// The users' networks as the store has them; a bridge of ours that no network knows goes.
+  private mutating func raiseNetworks() throws {
+    for (id, name, record) in try core.store.networks() {
+      do {
+        var segment = try Segment(
+          try Network(json: try JSON.parse(record)), isDefault: false, defaultMTU: core.configuration.effectiveMTU)
+        do { segment.index = try raise(segment) } catch {
+          // its containers can't start until that is mended; it isn't forgotten
+          warn("network \(name): \(error)")
+        }
+        let raised = segment
+        core.state.withLock { $0.segments[id] = raised }
+      } catch { warn("the record of network \(name) (\(id)) can't be read and is left alone: \(error)") }
+    }
+    let known = core.state.withLock { state in Set(state.segments.values.map(\.bridge)) }
+    for link in try links.links()
+    where link.kind == "bridge" && link.group == core.names.mark && !known.contains(link.name) {
+      core.logger.notice("bridge \(link.name) of no network is taken down")
+      try lower(link.name)
+    }
   }
 
   private func warn(_ text: String) {
@@ -49,7 +89,9 @@ extension Plumber {
 
     var batch = NetlinkBatch()
     if existing == nil {
-      batch.addBridge(name, address: HardwareAddress(for: subnet.address), mtu: core.configuration.effectiveMTU)
+      batch.addBridge(
+        name, address: HardwareAddress(for: subnet.address), mtu: core.configuration.effectiveMTU,
+        group: core.configuration.bridgeName == nil ? core.names.mark : 0)
       try links.execute(batch)
     }
     guard let link = try links.link(named: name) else { throw NetlinkError("get link", name, .noSuchDevice) }
@@ -81,8 +123,9 @@ extension Plumber {
   private mutating func chooseSubnet(bridge: Int32?, own: [IPv4Subnet], live: [Endpoint]) throws -> IPv4Subnet {
     let previous = core.state.withLock { $0.identities.subnet }
     let wanted = try core.configuration.bridgeAddress.map { try SubnetChoice.parse($0) }
-    let inUse = live.compactMap { endpoint in
-      IPv4Address(endpoint.gateway).flatMap { IPv4Subnet($0, prefix: endpoint.prefixLength) }
+    let id = core.state.withLock { $0.identities.bridge.id }
+    let inUse = live.lazy.flatMap(\.interfaces).filter { $0.networkID == id }.compactMap { interface in
+      IPv4Address(interface.gateway).flatMap { IPv4Subnet($0, prefix: interface.prefixLength) }
     }.first
     let subnet: IPv4Subnet
     if let inUse {
@@ -100,8 +143,7 @@ extension Plumber {
       var occupied = try links.routes().filter { $0.table != 255 && $0.destination.prefix > 0 && $0.link != bridge }
         .map(\.destination)
       occupied += try links.addresses().filter { $0.link != bridge }.map(\.subnet)
-      occupied += ResolvConf(file: (try? Sys.readFile("/etc/resolv.conf", limit: 1 << 20)) ?? []).nameservers
-        .compactMap { IPv4Address($0).flatMap { IPv4Subnet($0, prefix: 32) } }
+      occupied += ResolvConf.addresses.compactMap { IPv4Subnet($0, prefix: 32) }
       subnet = try SubnetChoice.choose(previous: own.first ?? previous, occupied: occupied)
     }
     if subnet != previous {
@@ -115,7 +157,7 @@ extension Plumber {
   }
 
   /// A container that runs: its address and ports are taken, its namespace stays.
-  private func adopt(_ endpoint: Endpoint) {
+  private mutating func adopt(_ endpoint: Endpoint) {
     var attachment = State.Attachment(endpoint: endpoint)
     if case .container(let other) = endpoint.mode {
       core.state.withLock { state in
@@ -124,37 +166,54 @@ extension Plumber {
       }
       return
     }
-    let address = IPv4Address(endpoint.ipAddress)
     if let path = endpoint.namespacePath {
-      attachment.sandbox = Sandbox(kind: address == nil ? .none : .bridge, path: path, plug: nil)
+      attachment.sandbox = Sandbox(
+        kind: endpoint.interfaces.first?.name.isEmpty == false ? .bridge : .none, path: path, plug: nil,
+        resolver: reopenResolver(endpoint, path))
     }
-    if let address {
-      attachment.mappings = endpoint.ports.compactMap { Firewall.Mapping($0, target: address) }
-      for mapping in attachment.mappings {
-        do throws(SyscallError) {
-          attachment.reservations.append(
-            try PortReservation(mapping.transport, mapping.hostAddress, mapping.hostPort))
-        } catch {
-          core.logger.warning(
-            "port \(mapping.hostAddress):\(mapping.hostPort) of running container \(endpoint.containerID) was taken meanwhile: \(error)"
-          )
-        }
+    attachment.mappings = core.mappings(endpoint)
+    for mapping in attachment.mappings {
+      do throws(SyscallError) {
+        attachment.reservations.append(
+          try PortReservation(mapping.transport, mapping.hostAddress, mapping.hostPort))
+      } catch {
+        core.logger.warning(
+          "port \(mapping.hostAddress):\(mapping.hostPort) of running container \(endpoint.containerID) was taken meanwhile: \(error)"
+        )
       }
     }
     let adopted = attachment
     core.state.withLock { state in
-      if let address {
-        if state.addresses?.reserve(address) == false {
-          core.logger.error("address \(address) of running container \(endpoint.containerID) is another's too")
+      for interface in endpoint.interfaces {
+        var free = true
+        if let address = IPv4Address(interface.ipAddress) {
+          free = state.segments[interface.networkID]?.addresses?.reserve(address) ?? true
         }
-        for mapping in adopted.mappings {
-          if !state.ports.take(mapping.hostPort, mapping.transport, on: mapping.hostAddress) {
-            core.logger.error("port \(mapping.hostPort) of running container \(endpoint.containerID) is another's too")
-          }
-          state.mappings.insert(mapping)
+        if let address = IPv6Address(interface.ipv6Address) {
+          free = (state.segments[interface.networkID]?.addresses6?.take(address) ?? true) && free
+        }
+        if !free {
+          core.logger.error("an address of running container \(endpoint.containerID) is another's too")
         }
       }
+      for mapping in adopted.mappings {
+        if !state.ports.take(mapping.hostPort, mapping.transport, on: mapping.hostAddress) {
+          core.logger.error("port \(mapping.hostPort) of running container \(endpoint.containerID) is another's too")
+        }
+        state.mappings.insert(mapping)
+      }
       state.attachments[endpoint.containerID] = adopted
+      state.names.insert(endpoint)
+    }
+    core.resolver.listen(adopted.sandbox?.resolver, container: endpoint.containerID)
+  }
+
+  /// The last daemon's sockets went with it.
+  private mutating func reopenResolver(_ endpoint: Endpoint, _ path: String) -> ResolverSockets? {
+    guard endpoint.hasResolver else { return nil }
+    do { return try within(path) { _ in try ResolverSockets() } } catch {
+      core.logger.error("container \(endpoint.containerID) can't ask for names: \(error)")
+      return nil
     }
   }
 
@@ -164,7 +223,7 @@ extension Plumber {
     let (paths, interfaces) = core.state.withLock { state in
       (
         Set(state.attachments.values.compactMap { $0.sandbox?.path }),
-        Set(state.attachments.values.compactMap { $0.endpoint.hostInterface })
+        Set(state.attachments.values.flatMap { $0.endpoint.interfaces.compactMap(\.hostInterface) })
       )
     }
     let directory = try Sys.open(core.names.netnsDirectory, O_RDONLY | O_DIRECTORY)
@@ -185,13 +244,18 @@ extension Plumber {
         continue
       }
       core.state.withLock { state in
-        for (id, attachment) in state.attachments where attachment.endpoint.hostInterface == link.name {
-          guard let sandbox = attachment.sandbox, let address = IPv4Address(attachment.endpoint.ipAddress),
-            let hardware = HardwareAddress(attachment.endpoint.macAddress)
-          else { continue }
-          state.attachments[id]?.sandbox = Sandbox(
-            kind: .bridge, path: sandbox.path,
-            plug: .init(hostInterface: link.name, hostIndex: link.index, address: address, hardwareAddress: hardware))
+        for (id, attachment) in state.attachments {
+          for interface in attachment.endpoint.interfaces where interface.hostInterface == link.name {
+            state.attachments[id]?.plugs.append(Sandbox.Plug(interface, index: link.index))
+          }
+        }
+      }
+    }
+    core.state.withLock { state in
+      for (id, attachment) in state.attachments {
+        for interface in attachment.endpoint.interfaces where interface.hostInterface == nil && !interface.name.isEmpty
+        {
+          state.attachments[id]?.plugs.append(Sandbox.Plug(interface, index: 0))
         }
       }
     }
@@ -216,12 +280,28 @@ extension Plumber {
     }
   }
 
-  /// Connections of UDP to a container that is gone: their next packet shall find who has the port now.
-  mutating func forgetConnections(to address: IPv4Address) throws {
+  /// Connections of UDP through ports that are gone: their next packet shall find who has the port now. Those of TCP end by themselves,
+  /// unless the container lives on (`all`).
+  mutating func forgetConnections(_ mappings: [Firewall.Mapping], all: Bool = false) throws {
+    let wanted = Set(mappings.map { Flow(address: $0.target, transport: $0.transport.number) })
     var socket = try NetlinkSocket(.netfilter)
-    for connection in try socket.connections() where connection.replySource == address && connection.transport == 17 {
-      try socket.forget(connection)
+    for v6 in Set(mappings.map(\.target.isV6)) {
+      for connection in try socket.connections(v6: v6) {
+        guard all || connection.transport == 17,
+          wanted.contains(Flow(address: connection.replySource, transport: connection.transport)),
+          mappings.contains(where: {
+            $0.target == connection.replySource && $0.transport.number == connection.transport
+              && $0.targetPort == connection.replySourcePort
+          })
+        else { continue }
+        try socket.forget(connection)
+      }
     }
+  }
+
+  private struct Flow: Hashable {
+    let address: IPAddress
+    let transport: UInt8
   }
 
   /// At the daemon's end: the pool goes, and when nobody is attached, bridge and table too.
@@ -244,18 +324,38 @@ extension Plumber {
           batch.deleteLink(link.index, name: link.name)
           try links.execute(batch)
         }
+        for bridge in core.state.withLock({ $0.segments.values.filter { !$0.isDefault && $0.isBridge }.map(\.bridge) })
+        {
+          try lower(bridge)
+        }
       } catch { core.logger.error("take the bridge down: \(error)") }
     }
     stop()
   }
 }
 
-extension Firewall.Mapping {
-  /// nil for an address that isn't IPv4.
-  init?(_ published: PublishedPort, target: IPv4Address) {
-    guard let address = IPv4Address(published.hostIP) else { return nil }
+extension Core {
+  /// Where an endpoint's published ports lead: to the interface with the default route of each family.
+  func mappings(_ endpoint: Endpoint) -> [Firewall.Mapping] {
+    let v4 = endpoint.gatewayInterface(v6: false).flatMap { IPv4Address($0.ipAddress) }
+    let v6 = endpoint.gatewayInterface(v6: true).flatMap { IPv6Address($0.ipv6Address) }
+    return endpoint.ports.compactMap { published in
+      guard let host = IPAddress(published.hostIP) else { return nil }
+      guard let target: IPAddress = host.isV6 ? v6.map({ .v6($0) }) : v4.map({ .v4($0) }) else { return nil }
+      return Firewall.Mapping(
+        transport: published.port.transport, hostAddress: host, hostPort: published.hostPort, target: target,
+        targetPort: published.port.number)
+    }
+  }
+}
+
+extension Sandbox.Plug {
+  /// From a record, and the index that the veth's end on the host has.
+  init(_ interface: Endpoint.Interface, index: Int32) {
     self.init(
-      transport: published.port.transport, hostAddress: address, hostPort: published.hostPort, target: target,
-      targetPort: published.port.number)
+      network: interface.networkID, name: interface.name, hostInterface: interface.hostInterface ?? "",
+      hostIndex: index,
+      address: IPv4Address(interface.ipAddress), address6: IPv6Address(interface.ipv6Address),
+      hardwareAddress: HardwareAddress(interface.macAddress) ?? HardwareAddress.random())
   }
 }

@@ -28,34 +28,16 @@ extension Plumber {
   }
 
   private mutating func make(_ kind: Sandbox.Kind, _ slot: String, _ path: String) throws -> Sandbox {
-    var inside = try enter(path, disableIPv6: kind == .bridge)
-    guard kind == .bridge else { return Sandbox(kind: kind, path: path, plug: nil) }
-    return Sandbox(kind: kind, path: path, plug: try plug(slot, &inside))
-  }
-
-  /// A new namespace, as a descriptor and as a mount on `path`, and a socket in it. The thread is home again afterwards.
-  private mutating func enter(_ path: String, disableIPv6: Bool) throws -> Inside {
     try Sys.unshare(CLONE_NEWNET)
-    let result: Result<Inside, any Error>
-    do { result = .success(try Self.bindOwnNamespace(path, disableIPv6: disableIPv6)) } catch {
-      result = .failure(error)
-    }
+    let result = Result { try core.prepareOwnNamespace(path) }
     try comeHome()
-    var inside = try result.get()
-    var batch = NetlinkBatch()
-    batch.setLink(1, up: true, name: "lo")
-    try inside.socket.execute(batch)
-    return inside
-  }
-
-  /// In a namespace that the thread has just entered.
-  private static func bindOwnNamespace(_ path: String, disableIPv6: Bool) throws -> Inside {
-    let namespace = try Sys.open("/proc/thread-self/ns/net")
-    let socket = try NetlinkSocket(.route)
-    try Sys.mount("/proc/thread-self/ns/net", path, flags: UInt(MS_BIND))
-    // before eth0 is there, so that it never gets an address of its own
-    if disableIPv6 { try Sysctl.write("net/ipv6/conf/default/disable_ipv6", "1", optional: true) }
-    return Inside(namespace: namespace, socket: socket)
+    let inside = try result.get()
+    guard kind == .bridge else { return Sandbox(kind: kind, path: path, plug: nil, resolver: inside.resolver) }
+    guard let id = core.state.withLock({ $0.defaultSegment?.id }) else {
+      throw EngineError.system("the bridge is not there yet")
+    }
+    let plug = try plug(Outlet(network: id, name: "eth0", slot: slot), inside)
+    return Sandbox(kind: kind, path: path, plug: plug, resolver: inside.resolver)
   }
 
   private mutating func comeHome() throws(SyscallError) {
@@ -65,79 +47,44 @@ extension Plumber {
     }
   }
 
-  /// A veth between bridge and namespace, with an address of the pool.
-  private mutating func plug(_ slot: String, _ inside: inout Inside) throws -> Sandbox.Plug {
-    let (address, subnet, bridge) = try core.state.withLock { state in
-      guard let subnet = state.subnet else { throw EngineError.system("the bridge is not there yet") }
-      guard let address = state.addresses?.take() else {
-        throw EngineError.system(
-          "no available IPv4 addresses on this network's address pools: bridge (\(state.identities.bridge.id))")
-      }
-      return (address, subnet, state.bridgeIndex)
-    }
-    do {
-      let hardware = HardwareAddress(for: address)
-      let name = core.names.vethPrefix + slot
-      var batch = NetlinkBatch()
-      batch.addVeth(
-        name, master: bridge, mtu: core.configuration.effectiveMTU, peer: "eth0", peerAddress: hardware,
-        peerNamespace: inside.namespace.raw)
-      try links.execute(batch)
-      guard let outer = try links.link(named: name) else {
-        throw NetlinkError("get link", name, .noSuchDevice)
-      }
-      batch = NetlinkBatch()
-      batch.setHairpin(outer.index, name: name)
-      try links.execute(batch)
-      guard let inner = try inside.socket.link(named: "eth0"), let own = IPv4Subnet(address, prefix: subnet.prefix)
-      else {
-        throw NetlinkError("get link", "eth0", .noSuchDevice)
-      }
-      batch = NetlinkBatch()
-      batch.addAddress(own, link: inner.index)
-      batch.setLink(inner.index, up: true, name: "eth0")
-      batch.addRoute(gateway: subnet.address, link: inner.index)
-      try inside.socket.execute(batch)
-      return Sandbox.Plug(hostInterface: name, hostIndex: outer.index, address: address, hardwareAddress: hardware)
-    } catch {
-      core.state.withLock { $0.addresses?.give(back: address) }
-      throw error
-    }
+  /// Runs `body` on this thread within a namespace.
+  mutating func within<T>(_ path: String, _ body: (SharedDescriptor) throws -> T) throws -> T {
+    guard !lost else { throw EngineError.system("the network thread has lost the host's network namespace") }
+    let namespace = SharedDescriptor(try Sys.open(path))
+    try Sys.setns(namespace.raw, CLONE_NEWNET)
+    let result = Result { try body(namespace) }
+    try comeHome()
+    return try result.get()
   }
 
   /// Another hardware address for a sandbox that was made with the default one.
   mutating func setHardwareAddress(_ address: HardwareAddress, of sandbox: Sandbox) throws {
-    guard !lost else { throw EngineError.system("the network thread has lost the host's network namespace") }
-    let namespace = try Sys.open(sandbox.path)
-    try Sys.setns(namespace.raw, CLONE_NEWNET)
-    let result: Result<Void, any Error>
-    do { result = .success(try Self.setOwnHardwareAddress(address)) } catch { result = .failure(error) }
-    try comeHome()
-    try result.get()
-  }
-
-  private static func setOwnHardwareAddress(_ address: HardwareAddress) throws {
-    var socket = try NetlinkSocket(.route)
-    guard let link = try socket.link(named: "eth0") else { throw NetlinkError("get link", "eth0", .noSuchDevice) }
-    var batch = NetlinkBatch()
-    batch.setLink(link.index, address: address, name: "eth0")
-    try socket.execute(batch)
+    try within(sandbox.path) { _ in
+      var socket = try NetlinkSocket(.route)
+      guard let link = try socket.link(named: "eth0") else { throw NetlinkError("get link", "eth0", .noSuchDevice) }
+      var batch = NetlinkBatch()
+      batch.setLink(link.index, address: address, name: "eth0")
+      try socket.execute(batch)
+    }
   }
 
   /// Lets a sandbox go: the last reference to the namespace takes the veth along, some milliseconds later.
   mutating func release(_ drop: State.Drop) {
-    let plug = drop.sandbox.plug
-    if let plug { core.state.withLock { $0.leaving[plug.hostIndex] = plug.address } }
+    let veths = drop.plugs.filter { $0.hostIndex != 0 }
+    core.state.withLock { state in
+      for plug in veths { state.leaving[plug.hostIndex] = plug }
+      for plug in drop.plugs where plug.hostIndex == 0 { state.free(plug) }
+    }
     unbind(drop.sandbox.path)
-    guard let plug else { return }
-    if drop.deleteLink { delete([plug.hostIndex]) }
+    if drop.deleteLink { delete(veths.map(\.hostIndex)) }
     do {
-      if drop.forgetConnections { try forgetConnections(to: plug.address) }
+      if !drop.forget.isEmpty { try forgetConnections(drop.forget) }
       // it may have gone before we waited for its notice
-      let present = try links.link(named: plug.hostInterface)
-      if present?.index != plug.hostIndex { gone([plug.hostIndex]) }
+      for plug in veths where try links.link(named: plug.hostInterface)?.index != plug.hostIndex {
+        gone([plug.hostIndex])
+      }
     } catch {
-      core.logger.error("release network of \(plug.address): \(error)")
+      core.logger.error("release the network of sandbox \(drop.sandbox.path): \(error)")
     }
   }
 
@@ -166,10 +113,32 @@ extension Plumber {
   }
 }
 
+extension Core {
+  /// In a namespace that the thread has just made: bound at `path`, loopback up, the resolver's sockets in it.
+  func prepareOwnNamespace(_ path: String) throws -> Inside {
+    let namespace = SharedDescriptor(try Sys.open("/proc/thread-self/ns/net"))
+    var socket = try NetlinkSocket(.route)
+    try Sys.mount("/proc/thread-self/ns/net", path, flags: UInt(MS_BIND))
+    // before an interface is there, so that none gets an address of its own; networks with IPv6 switch it on for theirs
+    try Sysctl.write("net/ipv6/conf/default/disable_ipv6", "1", optional: true)
+    var batch = NetlinkBatch()
+    batch.setLink(1, up: true, name: "lo")
+    try socket.execute(batch)
+    return Inside(namespace: namespace, socket: socket, resolver: try ResolverSockets())
+  }
+}
+
 /// A namespace that the thread has left again, and a socket in it.
-private struct Inside: ~Copyable {
-  let namespace: Descriptor
+final class Inside {
+  let namespace: SharedDescriptor
   var socket: NetlinkSocket
+  let resolver: ResolverSockets?
+
+  init(namespace: SharedDescriptor, socket: consuming NetlinkSocket, resolver: ResolverSockets? = nil) {
+    self.namespace = namespace
+    self.socket = socket
+    self.resolver = resolver
+  }
 }
 
 /// Kernel parameters of the calling thread's network namespace (proc_sys_net(5)).

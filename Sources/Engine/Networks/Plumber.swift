@@ -158,13 +158,12 @@ struct Plumber: ~Copyable {
     if !gone.isEmpty { self.gone(gone) }
   }
 
-  /// Veths that went: their addresses are free.
+  /// Veths that went: their addresses are free. Bridges of ours are made again.
   mutating func gone(_ indexes: Set<Int32>) {
     stale.subtract(indexes)
     core.state.withLock { state in
       for index in indexes {
-        guard let address = state.leaving.removeValue(forKey: index) else { continue }
-        state.addresses?.give(back: address)
+        if let plug = state.leaving.removeValue(forKey: index) { state.free(plug) }
       }
     }
   }
@@ -174,7 +173,7 @@ struct Plumber: ~Copyable {
     if let notices = try tableNotices?.notices() {
       lost = false
       for notice in notices where notice.port != core.firewallPort {
-        if try NftNotice(notice) == .removed(family: NftTransaction.Family.ip.rawValue, table: core.names.table) {
+        if try NftNotice(notice) == .removed(family: NftTransaction.Family.inet.rawValue, table: core.names.table) {
           lost = true
           break
         }

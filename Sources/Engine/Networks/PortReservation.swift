@@ -9,26 +9,31 @@ import Netlink
 /// wins; the next daemon says so in its log.
 final class PortReservation: Sendable {
   private let socket: SharedDescriptor
+  let transport: ContainerPort.Transport
+  let address: IPAddress
+  let port: UInt16
 
   /// - Throws: EADDRINUSE, EADDRNOTAVAIL, EMFILE…
-  init(_ transport: ContainerPort.Transport, _ address: IPv4Address, _ port: UInt16) throws(SyscallError) {
-    let socket: Descriptor
-    switch transport {
-    case .tcp: socket = try Sys.socket(AF_INET, Sys.sockStream)
-    case .udp: socket = try Sys.socket(AF_INET, Sys.sockDatagram)
-    case .sctp:
-      // a raw socket binds to no port: the kernel may lack SCTP sockets and still forward SCTP
-      socket = try Sys.socket(AF_INET, Sys.sockDatagram)
-      self.socket = SharedDescriptor(socket)
-      return
-    }
-    do throws(SyscallError) {
-      try Sys.bind(socket.raw, address: address.bits, port: port)
-    } catch  where error.errno == .addressInUse && transport == .tcp {
-      // connections of the host's own past in TIME_WAIT are no conflict; a socket that listens still is
-      try Sys.setOption(socket.raw, level: SOL_SOCKET, SO_REUSEADDR, 1)
-      try Sys.bind(socket.raw, address: address.bits, port: port)
+  init(_ transport: ContainerPort.Transport, _ address: IPAddress, _ port: UInt16) throws(SyscallError) {
+    let family = address.isV6 ? AF_INET6 : AF_INET
+    let socket = try Sys.socket(family, transport == .tcp ? Sys.sockStream : Sys.sockDatagram)
+    if address.isV6 { try Sys.setOption(socket.raw, level: Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
+    // the kernel may lack SCTP sockets and still forward SCTP: nothing holds its ports
+    if transport != .sctp {
+      do throws(SyscallError) {
+        try Sys.bind(socket.raw, address: address.bytes, port: port)
+      } catch  where error.errno == .addressInUse && transport == .tcp {
+        // connections of the host's own past in TIME_WAIT are no conflict; a socket that listens still is
+        try Sys.setOption(socket.raw, level: SOL_SOCKET, SO_REUSEADDR, 1)
+        try Sys.bind(socket.raw, address: address.bytes, port: port)
+      }
     }
     self.socket = SharedDescriptor(socket)
+    self.transport = transport
+    self.address = address
+    self.port = port
   }
+
+  /// For one who listens on the port itself.
+  var descriptor: Int32 { socket.raw }
 }

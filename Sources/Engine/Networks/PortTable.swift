@@ -9,32 +9,34 @@ struct PortTable: Sendable {
     let port: UInt16
   }
 
-  /// Addresses on which a port is taken; 0.0.0.0 conflicts with all.
-  private var taken: [Key: Set<UInt32>] = [:]
+  /// Addresses on which a port is taken; 0.0.0.0 conflicts with all of its family, [::] likewise.
+  private var taken: [Key: Set<IPAddress>] = [:]
   /// Where the search for any free port goes on, as Docker's does.
   private var cursor: UInt16 = 0
 
-  func isFree(_ port: UInt16, _ transport: ContainerPort.Transport, on address: IPv4Address) -> Bool {
+  func isFree(_ port: UInt16, _ transport: ContainerPort.Transport, on address: IPAddress) -> Bool {
     guard let addresses = taken[Key(transport: transport, port: port)] else { return true }
-    return !(address.isUnspecified || addresses.contains(0) || addresses.contains(address.bits))
+    return !addresses.contains { other in
+      other.isV6 == address.isV6 && (other == address || other.isUnspecified || address.isUnspecified)
+    }
   }
 
   /// false when it's taken.
-  mutating func take(_ port: UInt16, _ transport: ContainerPort.Transport, on address: IPv4Address) -> Bool {
+  mutating func take(_ port: UInt16, _ transport: ContainerPort.Transport, on address: IPAddress) -> Bool {
     guard isFree(port, transport, on: address) else { return false }
-    taken[Key(transport: transport, port: port), default: []].insert(address.bits)
+    taken[Key(transport: transport, port: port), default: []].insert(address)
     return true
   }
 
-  mutating func give(back port: UInt16, _ transport: ContainerPort.Transport, on address: IPv4Address) {
+  mutating func give(back port: UInt16, _ transport: ContainerPort.Transport, on address: IPAddress) {
     let key = Key(transport: transport, port: port)
-    taken[key]?.remove(address.bits)
+    taken[key]?.remove(address)
     if taken[key]?.isEmpty == true { taken[key] = nil }
   }
 
   /// The next port of the range after the last choice that is free here; nil when all are taken.
   mutating func takeAny(
-    of range: ClosedRange<UInt16>, _ transport: ContainerPort.Transport, on address: IPv4Address,
+    of range: ClosedRange<UInt16>, _ transport: ContainerPort.Transport, on address: IPAddress,
     excluding tried: Set<UInt16>
   ) -> UInt16? {
     var candidate = range.contains(cursor) ? cursor : range.upperBound
@@ -57,16 +59,15 @@ struct PortDemand: Sendable, Equatable {
     case any
   }
   let port: ContainerPort
-  let address: IPv4Address
+  let address: IPAddress
   let choice: Choice
 
-  /// - Throws: 400 for what is no address or no port, 501 for IPv6.
+  /// - Throws: 400 for what is no address or no port
   init(_ binding: PortBinding, defaultAddress: String) throws(EngineError) {
     port = binding.port
     let text = binding.hostIP.isEmpty ? defaultAddress : binding.hostIP
-    guard let address = IPv4Address(text) else {
-      guard text.contains(":") else { throw .invalidParameter("invalid IP address in port mapping: \(text)") }
-      throw .notImplemented("publishing ports on an IPv6 address is not built yet: [\(text)]:\(binding.hostPort)")
+    guard let address = IPAddress(text) else {
+      throw .invalidParameter("invalid IP address in port mapping: \(text)")
     }
     self.address = address
     func number(_ text: Substring) throws(EngineError) -> UInt16 {

@@ -16,6 +16,34 @@ enum SubnetChoice {
     return wide + narrow + last
   }
 
+  /// The first /24 of Docker's pools that meets nothing: small, so that a host has room for thousands.
+  static func small(occupied: [IPv4Subnet]) throws(EngineError) -> IPv4Subnet {
+    // what overlaps a whole pool is skipped with it; the pool of the default bridge is among the occupied
+    for pool in candidates {
+      let near = occupied.filter { $0.overlaps(pool) }
+      for index in UInt32(0)..<(1 << UInt32(24 - pool.prefix)) {
+        guard let subnet = IPv4Subnet(IPv4Address(bits: pool.network.bits + index << 8 + 1), prefix: 24) else {
+          continue
+        }
+        if !near.contains(where: { $0.overlaps(subnet) }) { return subnet }
+      }
+    }
+    throw .invalidParameter("all predefined address pools have been fully subnetted")
+  }
+
+  /// A /64 of RFC 4193 at random.
+  static func unique(occupied: [IPv6Subnet]) throws(EngineError) -> IPv6Subnet {
+    for _ in 0..<64 {
+      let high = 0xfd << 56 | UInt64.random(in: 0..<(1 << 56))
+      if let subnet = IPv6Subnet(IPv6Address(high: high, low: 0), prefix: 64),
+        !occupied.contains(where: { $0.overlaps(subnet) })
+      {
+        return subnet
+      }
+    }
+    throw .system("no free IPv6 subnet was found")
+  }
+
   /// `--bip`'s text: an address of a host in a subnet with room for two.
   static func parse(_ text: String) throws(EngineError) -> IPv4Subnet {
     guard let subnet = IPv4Subnet(text), (8...30).contains(subnet.prefix), subnet.address != subnet.network,

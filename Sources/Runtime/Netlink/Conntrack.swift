@@ -6,7 +6,9 @@ public struct TrackedConnection: Sendable, Equatable {
   /// IPPROTO_…
   public let transport: UInt8
   /// Who answers: of a connection to a published port, the container.
-  public let replySource: IPv4Address
+  public let replySource: IPAddress
+  /// 0 for transports without ports.
+  public let replySourcePort: UInt16
   /// The tuple of the first packet, as the kernel encoded it, which names the connection.
   let original: [UInt8]
   let zone: [UInt8]?
@@ -15,11 +17,13 @@ public struct TrackedConnection: Sendable, Equatable {
     let attributes = try message.attributes(after: 4)
     guard let original = attributes[Int(CTA_TUPLE_ORIG.rawValue)],
       let reply = try attributes.nested(Int(CTA_TUPLE_REPLY.rawValue)),
-      let address = try reply.nested(Int(CTA_TUPLE_IP.rawValue))?[Int(CTA_IP_V4_SRC.rawValue)].flatMap({
-        IPv4Address(network: $0)
-      }),
-      let transport: UInt8 = try reply.nested(Int(CTA_TUPLE_PROTO.rawValue))?.host(Int(CTA_PROTO_NUM.rawValue))
+      let addresses = try reply.nested(Int(CTA_TUPLE_IP.rawValue)),
+      let address = addresses[Int(CTA_IP_V4_SRC.rawValue)].flatMap({ IPv4Address(network: $0) }).map(IPAddress.v4)
+        ?? addresses[Int(CTA_IP_V6_SRC.rawValue)].flatMap({ IPv6Address(network: $0) }).map(IPAddress.v6),
+      let ports = try reply.nested(Int(CTA_TUPLE_PROTO.rawValue)),
+      let transport: UInt8 = ports.host(Int(CTA_PROTO_NUM.rawValue))
     else { return nil }
+    replySourcePort = ports.network(Int(CTA_PROTO_SRC_PORT.rawValue)) ?? 0
     self.transport = transport
     replySource = address
     self.original = Array(original)
@@ -28,11 +32,12 @@ public struct TrackedConnection: Sendable, Equatable {
 }
 
 extension NetlinkSocket {
-  /// The IPv4 connections of this socket's namespace. For a netfilter socket.
-  public mutating func connections() throws(NetlinkError) -> [TrackedConnection] {
+  /// The connections of one family in this socket's namespace. For a netfilter socket.
+  public mutating func connections(v6: Bool = false) throws(NetlinkError) -> [TrackedConnection] {
     var batch = NetlinkBatch()
     batch.message(
-      1 << 8 | Int(IPCTNL_MSG_CT_GET.rawValue), flags: dumpFlags, header: NftTransaction.header(UInt8(AF_INET)), "list",
+      1 << 8 | Int(IPCTNL_MSG_CT_GET.rawValue), flags: dumpFlags,
+      header: NftTransaction.header(UInt8(v6 ? AF_INET6 : AF_INET)), "list",
       "connections")
     var result: [TrackedConnection] = []
     for message in try query(batch) {
@@ -45,7 +50,8 @@ extension NetlinkSocket {
   public mutating func forget(_ connection: TrackedConnection) throws(NetlinkError) {
     var batch = NetlinkBatch()
     batch.message(
-      1 << 8 | Int(IPCTNL_MSG_CT_DELETE.rawValue), flags: 0, header: NftTransaction.header(UInt8(AF_INET)),
+      1 << 8 | Int(IPCTNL_MSG_CT_DELETE.rawValue), flags: 0,
+      header: NftTransaction.header(UInt8(connection.replySource.isV6 ? AF_INET6 : AF_INET)),
       "forget connection",
       "to \(connection.replySource)"
     ) { batch in

@@ -13,6 +13,8 @@ public struct Link: Sendable, Equatable {
   public let master: Int32
   /// `bridge`, `veth`, … (IFLA_INFO_KIND); empty for plain devices.
   public let kind: String
+  /// A number that whoever made it gave it (IFLA_GROUP); 0 by default.
+  public let group: UInt32
   public let counters: LinkCounters
 
   /// A notice of the bridge about its port (AF_BRIDGE), not of the link itself.
@@ -36,6 +38,7 @@ public struct Link: Sendable, Equatable {
     hardwareAddress = attributes[Int(IFLA_ADDRESS)].flatMap { HardwareAddress(bytes: $0) }
     master = attributes.host(Int(IFLA_MASTER)) ?? 0
     kind = try attributes.nested(Int(IFLA_LINKINFO))?.string(Int(IFLA_INFO_KIND)) ?? ""
+    group = attributes.host(Int(IFLA_GROUP)) ?? 0
     counters = attributes[Int(IFLA_STATS64)].map { LinkCounters($0) } ?? LinkCounters([])
   }
 }
@@ -69,7 +72,7 @@ extension NetlinkBatch {
   }
 
   /// A bridge, down, without spanning tree. EEXIST when the name is taken.
-  public mutating func addBridge(_ name: String, address: HardwareAddress, mtu: UInt32) {
+  public mutating func addBridge(_ name: String, address: HardwareAddress, mtu: UInt32, group: UInt32 = 0) {
     message(
       Int(RTM_NEWLINK), flags: NLM_F_CREATE | NLM_F_EXCL, header: Self.ifinfo(), "create bridge", name
     ) { batch in
@@ -77,6 +80,7 @@ extension NetlinkBatch {
       batch.attribute(Int(IFLA_MTU), host: mtu)
       batch.attribute(Int(IFLA_ADDRESS), address.bytes)
       batch.nested(Int(IFLA_LINKINFO)) { $0.attribute(Int(IFLA_INFO_KIND), Array("bridge".utf8)) }
+      if group != 0 { batch.attribute(Int(IFLA_GROUP), host: group) }
     }
   }
 
@@ -108,6 +112,24 @@ extension NetlinkBatch {
     }
   }
 
+  /// A macvlan of `parent`, an interface here, in the namespace of that descriptor, still down. `mode`: MACVLAN_MODE_…
+  public mutating func addMacvlan(
+    _ name: String, parent: Int32, mode: UInt32, mtu: UInt32?, address: HardwareAddress?, namespace: Int32?
+  ) {
+    message(Int(RTM_NEWLINK), flags: NLM_F_CREATE | NLM_F_EXCL, header: Self.ifinfo(), "create macvlan", name) {
+      batch in
+      batch.attribute(Int(IFLA_IFNAME), string: name)
+      batch.attribute(Int(IFLA_LINK), host: parent)
+      if let mtu { batch.attribute(Int(IFLA_MTU), host: mtu) }
+      if let address { batch.attribute(Int(IFLA_ADDRESS), address.bytes) }
+      if let namespace { batch.attribute(Int(IFLA_NET_NS_FD), host: namespace) }
+      batch.nested(Int(IFLA_LINKINFO)) { info in
+        info.attribute(Int(IFLA_INFO_KIND), Array("macvlan".utf8))
+        info.nested(Int(IFLA_INFO_DATA)) { $0.attribute(Int(IFLA_MACVLAN_MODE), host: mode) }
+      }
+    }
+  }
+
   /// Changes an interface by its index: up, address.
   public mutating func setLink(_ index: Int32, up: Bool? = nil, address: HardwareAddress? = nil, name: String = "") {
     let bit = UInt32(IFF_UP)
@@ -119,12 +141,17 @@ extension NetlinkBatch {
 
   /// Lets a bridge send a frame back to the port it came from: a container that reaches itself by its published port, where
   /// br_netfilter translates addresses within the bridge.
-  public mutating func setHairpin(_ index: Int32, name: String = "") {
+  ///
+  /// `isolated`: it sends no frame to other ports that are isolated too (Linux 4.18), which is Docker's `icc=false`.
+  public mutating func setHairpin(_ index: Int32, isolated: Bool = false, name: String = "") {
     var header = Self.ifinfo(index: index)
     header.ifi_family = UInt8(AF_BRIDGE)
     message(Int(RTM_SETLINK), flags: 0, header: header, "set hairpin mode of", name.isEmpty ? "\(index)" : name) {
       batch in
-      batch.nested(Int(IFLA_PROTINFO), flagged: true) { $0.attribute(Int(IFLA_BRPORT_MODE), host: UInt8(1)) }
+      batch.nested(Int(IFLA_PROTINFO), flagged: true) {
+        $0.attribute(Int(IFLA_BRPORT_MODE), host: UInt8(1))
+        if isolated { $0.attribute(33, host: UInt8(1)) }  // IFLA_BRPORT_ISOLATED
+      }
     }
   }
 

@@ -3,6 +3,8 @@ import CLinux
 /// An instruction of a rule. Registers are of 32 bits, numbered from 0 here; a field shorter than that fills its first bytes.
 public enum NftExpression: Sendable {
   public enum Meta: UInt32, Sendable {
+    /// NFPROTO_…, one byte: in tables of the family inet.
+    case family = 15
     /// Names, 16 bytes.
     case inputName = 6
     case outputName = 7
@@ -36,7 +38,12 @@ public enum NftExpression: Sendable {
   case destinationType(to: UInt32)
   /// Looks the key up in a map; the rule ends when it isn't there.
   case lookup(map: String, key: UInt32, data: UInt32)
-  case destinationNAT(address: UInt32, port: UInt32)
+  /// The rule ends unless the key is in the set, or with `inverted` if it is.
+  case contains(set: String, key: UInt32, inverted: Bool)
+  case destinationNAT(NftTransaction.Family, address: UInt32, port: UInt32)
+  /// Writes a register into the transport header, with its checksum (of 16 bits, at `checksum`) kept right.
+  case write(offset: UInt32, length: UInt32, from: UInt32, checksum: UInt32)
+  case immediate([UInt8], to: UInt32)
   case masquerade
   case verdict(Verdict)
   case counter
@@ -51,7 +58,9 @@ public enum NftExpression: Sendable {
     case .mask: "bitwise"
     case .conntrack: "ct"
     case .destinationType: "fib"
-    case .lookup: "lookup"
+    case .lookup, .contains: "lookup"
+    case .write: "payload"
+    case .immediate: "immediate"
     case .destinationNAT: "nat"
     case .masquerade: "masq"
     case .verdict: "immediate"
@@ -97,9 +106,25 @@ public enum NftExpression: Sendable {
       data.attribute(Int(NFTA_LOOKUP_SET.rawValue), string: map)
       data.attribute(Int(NFTA_LOOKUP_SREG.rawValue), network: Self.register(key))
       data.attribute(Int(NFTA_LOOKUP_DREG.rawValue), network: Self.register(value))
-    case .destinationNAT(let address, let port):
+    case .contains(let set, let key, let inverted):
+      data.attribute(Int(NFTA_LOOKUP_SET.rawValue), string: set)
+      data.attribute(Int(NFTA_LOOKUP_SREG.rawValue), network: Self.register(key))
+      if inverted { data.attribute(Int(NFTA_LOOKUP_FLAGS.rawValue), network: UInt32(NFT_LOOKUP_F_INV.rawValue)) }
+    case .write(let offset, let length, let register, let checksum):
+      data.attribute(Int(NFTA_PAYLOAD_SREG.rawValue), network: Self.register(register))
+      data.attribute(Int(NFTA_PAYLOAD_BASE.rawValue), network: Header.transport.rawValue)
+      data.attribute(Int(NFTA_PAYLOAD_OFFSET.rawValue), network: offset)
+      data.attribute(Int(NFTA_PAYLOAD_LEN.rawValue), network: length)
+      data.attribute(Int(NFTA_PAYLOAD_CSUM_TYPE.rawValue), network: NFT_PAYLOAD_CSUM_INET.rawValue)
+      data.attribute(Int(NFTA_PAYLOAD_CSUM_OFFSET.rawValue), network: checksum)
+    case .immediate(let value, let register):
+      data.attribute(Int(NFTA_IMMEDIATE_DREG.rawValue), network: Self.register(register))
+      data.nested(Int(NFTA_IMMEDIATE_DATA.rawValue), flagged: true) {
+        $0.attribute(Int(NFTA_DATA_VALUE.rawValue), value)
+      }
+    case .destinationNAT(let family, let address, let port):
       data.attribute(Int(NFTA_NAT_TYPE.rawValue), network: NFT_NAT_DNAT.rawValue)
-      data.attribute(Int(NFTA_NAT_FAMILY.rawValue), network: UInt32(NftTransaction.Family.ip.rawValue))
+      data.attribute(Int(NFTA_NAT_FAMILY.rawValue), network: UInt32(family.rawValue))
       data.attribute(Int(NFTA_NAT_REG_ADDR_MIN.rawValue), network: Self.register(address))
       data.attribute(Int(NFTA_NAT_REG_PROTO_MIN.rawValue), network: Self.register(port))
     case .masquerade, .counter: break
@@ -147,6 +172,35 @@ extension NftExpression {
       .payload(.network, offset: offset, length: 4, to: 0), .mask(0, IPv4Address(bits: subnet.mask).bytes),
       .compare(0, equal: true, subnet.network.bytes),
     ]
+  }
+
+  /// `ip6 saddr subnet`.
+  public static func source(_ subnet: IPv6Subnet) -> [NftExpression] { address(offset: 8, subnet) }
+  /// `ip6 daddr subnet`.
+  public static func destination(_ subnet: IPv6Subnet) -> [NftExpression] { address(offset: 24, subnet) }
+
+  private static func address(offset: UInt32, _ subnet: IPv6Subnet) -> [NftExpression] {
+    [
+      .payload(.network, offset: offset, length: 16, to: 0), .mask(0, subnet.mask.bytes),
+      .compare(0, equal: true, subnet.network.bytes),
+    ]
+  }
+
+  /// `meta nfproto`: in tables of the family inet, before anything of the network header is read.
+  public static func family(_ family: NftTransaction.Family) -> [NftExpression] {
+    [.meta(.family, to: 0), .compare(0, equal: true, [family.rawValue])]
+  }
+
+  /// `iifname @set`, `oifname @set`, or not in it.
+  public static func input(in set: String, inverted: Bool = false) -> [NftExpression] {
+    [.meta(.inputName, to: 0), .contains(set: set, key: 0, inverted: inverted)]
+  }
+  public static func output(in set: String, inverted: Bool = false) -> [NftExpression] {
+    [.meta(.outputName, to: 0), .contains(set: set, key: 0, inverted: inverted)]
+  }
+  /// `iifname . oifname @set`.
+  public static func path(in set: String) -> [NftExpression] {
+    [.meta(.inputName, to: 0), .meta(.outputName, to: 4), .contains(set: set, key: 0, inverted: false)]
   }
 
   /// `ct status dnat`: the packet's connection goes to an address that a rule put there.

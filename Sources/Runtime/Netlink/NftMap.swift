@@ -1,16 +1,19 @@
 import CLinux
 
-/// A map of nf_tables: keys and values are concatenations of fields, each padded to a multiple of four bytes.
+/// A map of nf_tables, or with no value a set: keys and values are concatenations of fields, each padded to a multiple of four bytes.
 public struct NftMap: Sendable {
   /// nft's numbers of types, which only `nft list` reads, with the bytes of each.
   public enum Field: UInt32, Sendable {
     case ipv4Address = 7
+    case ipv6Address = 8
     case transport = 12
     case port = 13
+    case interface = 41
 
     var length: UInt32 {
       switch self {
       case .ipv4Address: 4
+      case .ipv6Address, .interface: 16
       case .transport: 1
       case .port: 2
       }
@@ -46,6 +49,7 @@ public struct NftMap: Sendable {
 
   /// Bytes of a field for a key or a value.
   public static func address(_ address: IPv4Address) -> [UInt8] { address.bytes }
+  public static func address(_ address: IPv6Address) -> [UInt8] { address.bytes }
   public static func port(_ port: UInt16) -> [UInt8] { [UInt8(port >> 8), UInt8(port & 255), 0, 0] }
   public static func transport(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0] }
 }
@@ -56,12 +60,17 @@ extension NftTransaction {
     add(NFT_MSG_NEWSET, flags: NLM_F_CREATE, family, "add map", "\(table) \(map.name)") { batch in
       batch.attribute(Int(NFTA_SET_TABLE.rawValue), string: table)
       batch.attribute(Int(NFTA_SET_NAME.rawValue), string: map.name)
-      batch.attribute(Int(NFTA_SET_FLAGS.rawValue), network: NFT_SET_MAP.rawValue)
+      let isMap = !map.value.isEmpty
+      batch.attribute(Int(NFTA_SET_FLAGS.rawValue), network: isMap ? NFT_SET_MAP.rawValue : 0)
       batch.attribute(Int(NFTA_SET_KEY_TYPE.rawValue), network: NftMap.type(map.key))
       batch.attribute(Int(NFTA_SET_KEY_LEN.rawValue), network: NftMap.length(map.key))
-      batch.attribute(Int(NFTA_SET_DATA_TYPE.rawValue), network: NftMap.type(map.value))
-      batch.attribute(Int(NFTA_SET_DATA_LEN.rawValue), network: NftMap.length(map.value))
+      if isMap {
+        batch.attribute(Int(NFTA_SET_DATA_TYPE.rawValue), network: NftMap.type(map.value))
+        batch.attribute(Int(NFTA_SET_DATA_LEN.rawValue), network: NftMap.length(map.value))
+      }
       batch.attribute(Int(NFTA_SET_ID.rawValue), network: id)
+      // for `nft list` alone: names are in the machine's order (NFTNL_UDATA_SET_KEYBYTEORDER, 4 bytes, host)
+      if map.key == [.interface] { batch.attribute(Int(NFTA_SET_USERDATA.rawValue), [0, 4, 1, 0, 0, 0] as [UInt8]) }
     }
   }
 
@@ -94,8 +103,10 @@ extension NftTransaction {
               entry.nested(Int(NFTA_SET_ELEM_KEY.rawValue), flagged: true) {
                 $0.attribute(Int(NFTA_DATA_VALUE.rawValue), element.key)
               }
-              entry.nested(Int(NFTA_SET_ELEM_DATA.rawValue), flagged: true) {
-                $0.attribute(Int(NFTA_DATA_VALUE.rawValue), element.value)
+              if !element.value.isEmpty {
+                entry.nested(Int(NFTA_SET_ELEM_DATA.rawValue), flagged: true) {
+                  $0.attribute(Int(NFTA_DATA_VALUE.rawValue), element.value)
+                }
               }
             }
           }
@@ -125,9 +136,10 @@ extension NetlinkSocket {
       guard let list = try attributes.nested(Int(NFTA_SET_ELEM_LIST_ELEMENTS.rawValue)) else { continue }
       for entry in list.entries {
         let fields = try NetlinkAttributes(entry.payload)
-        guard let key = try fields.nested(Int(NFTA_SET_ELEM_KEY.rawValue))?[Int(NFTA_DATA_VALUE.rawValue)],
-          let value = try fields.nested(Int(NFTA_SET_ELEM_DATA.rawValue))?[Int(NFTA_DATA_VALUE.rawValue)]
+        guard let key = try fields.nested(Int(NFTA_SET_ELEM_KEY.rawValue))?[Int(NFTA_DATA_VALUE.rawValue)]
         else { throw .malformed("set element") }
+        // a set's elements have no value
+        let value = try fields.nested(Int(NFTA_SET_ELEM_DATA.rawValue))?[Int(NFTA_DATA_VALUE.rawValue)] ?? []
         result.append(NftMap.Element(key: Array(key), value: Array(value)))
       }
     }

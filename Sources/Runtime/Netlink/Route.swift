@@ -91,7 +91,102 @@ extension NetlinkBatch {
   }
 }
 
+extension NetlinkBatch {
+  /// Gives an interface an IPv6 address at once, without asking whether a neighbour has it: nobody else gives addresses out here.
+  public mutating func addAddress(_ subnet: IPv6Subnet, link: Int32) {
+    var header = ifaddrmsg()
+    header.ifa_family = UInt8(AF_INET6)
+    header.ifa_prefixlen = UInt8(subnet.prefix)
+    header.ifa_flags = UInt8(IFA_F_NODAD)
+    header.ifa_index = UInt32(bitPattern: link)
+    message(Int(RTM_NEWADDR), flags: NLM_F_CREATE | NLM_F_EXCL, header: header, "add address", "\(subnet)") { batch in
+      batch.attribute(Int(IFA_LOCAL), subnet.address.bytes)
+      batch.attribute(Int(IFA_ADDRESS), subnet.address.bytes)
+    }
+  }
+
+  private static func route(_ family: Int32, prefix: Int) -> rtmsg {
+    var header = rtmsg()
+    header.rtm_family = UInt8(family)
+    header.rtm_dst_len = UInt8(prefix)
+    header.rtm_table = UInt8(RT_TABLE_MAIN.rawValue)
+    header.rtm_protocol = UInt8(RTPROT_BOOT)
+    header.rtm_scope = UInt8(RT_SCOPE_UNIVERSE.rawValue)
+    header.rtm_type = UInt8(RTN_UNICAST)
+    return header
+  }
+
+  /// The IPv6 default route.
+  public mutating func addRoute(gateway: IPv6Address, link: Int32) {
+    message(
+      Int(RTM_NEWROUTE), flags: NLM_F_CREATE | NLM_F_EXCL, header: Self.route(AF_INET6, prefix: 0), "add route",
+      "default"
+    ) { batch in
+      batch.attribute(Int(RTA_GATEWAY.rawValue), gateway.bytes)
+      batch.attribute(Int(RTA_OIF.rawValue), host: link)
+    }
+  }
+
+  /// A default route to all that is on the link, without a router. `v6`: of IPv6.
+  public mutating func addLinkRoute(v6: Bool, link: Int32) {
+    var header = Self.route(v6 ? AF_INET6 : AF_INET, prefix: 0)
+    header.rtm_scope = UInt8(RT_SCOPE_LINK.rawValue)
+    message(Int(RTM_NEWROUTE), flags: NLM_F_CREATE | NLM_F_EXCL, header: header, "add route", "default") { batch in
+      batch.attribute(Int(RTA_OIF.rawValue), host: link)
+    }
+  }
+
+  /// Takes a default route away. ESRCH when there is none.
+  public mutating func deleteDefaultRoute(v6: Bool) {
+    var header = Self.route(v6 ? AF_INET6 : AF_INET, prefix: 0)
+    header.rtm_scope = UInt8(RT_SCOPE_NOWHERE.rawValue)
+    header.rtm_protocol = 0
+    message(Int(RTM_DELROUTE), flags: 0, header: header, "delete route", "default")
+  }
+}
+
 extension NetlinkSocket {
+  /// The IPv6 addresses of all interfaces of this socket's namespace, with the index of each.
+  public mutating func addresses6() throws(NetlinkError) -> [(link: Int32, subnet: IPv6Subnet)] {
+    var batch = NetlinkBatch()
+    var header = ifaddrmsg()
+    header.ifa_family = UInt8(AF_INET6)
+    batch.message(Int(RTM_GETADDR), flags: dumpFlags, header: header, "list", "addresses")
+    var result: [(link: Int32, subnet: IPv6Subnet)] = []
+    for message in try query(batch) where Int(message.type) == RTM_NEWADDR {
+      let attributes = try message.attributes(after: MemoryLayout<ifaddrmsg>.size)
+      guard let address = attributes[Int(IFA_ADDRESS)].flatMap({ IPv6Address(network: $0) }),
+        let prefix = message.payload.integer(UInt8.self, at: 1), let index = message.payload.integer(Int32.self, at: 4),
+        let subnet = IPv6Subnet(address, prefix: Int(prefix))
+      else { continue }
+      result.append((index, subnet))
+    }
+    return result
+  }
+
+  /// The destinations of IPv6 routes of all tables but the default ones, with the table.
+  public mutating func routes6() throws(NetlinkError) -> [(destination: IPv6Subnet, link: Int32, table: UInt32)] {
+    var batch = NetlinkBatch()
+    var header = rtmsg()
+    header.rtm_family = UInt8(AF_INET6)
+    batch.message(Int(RTM_GETROUTE), flags: dumpFlags, header: header, "list", "routes")
+    var result: [(destination: IPv6Subnet, link: Int32, table: UInt32)] = []
+    for message in try query(batch) where Int(message.type) == RTM_NEWROUTE {
+      let attributes = try message.attributes(after: MemoryLayout<rtmsg>.size)
+      guard let prefix = message.payload.integer(UInt8.self, at: 1),
+        let table = message.payload.integer(UInt8.self, at: 4),
+        let address = attributes[Int(RTA_DST.rawValue)].flatMap({ IPv6Address(network: $0) }),
+        let destination = IPv6Subnet(address, prefix: Int(prefix))
+      else { continue }
+      result.append(
+        (
+          destination, attributes.host(Int(RTA_OIF.rawValue)) ?? 0,
+          attributes.host(Int(RTA_TABLE.rawValue)) ?? UInt32(table)
+        ))
+    }
+    return result
+  }
+
   /// The IPv4 addresses of all interfaces of this socket's namespace.
   public mutating func addresses() throws(NetlinkError) -> [LinkAddress] {
     var batch = NetlinkBatch()

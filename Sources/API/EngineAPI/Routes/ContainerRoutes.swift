@@ -73,8 +73,16 @@ struct ContainerRoutes: Sendable {
     }
     router.add(.POST, "/containers/{id}/update") { request in
       let body = try request.json() ?? [:]
-      let warnings = try await containers.update(
-        request.parameter("id"), try request.decode { () throws(JSONError) in try JSONFields(body, anyCase: true) })
+      let fields = try request.decode { () throws(JSONError) in try JSONFields(body, anyCase: true) }
+      let warnings = try await containers.update(request.parameter("id"), fields)
+      // Berth's own: ports of a container that runs may change
+      let (add, remove) = try request.decode { () throws(JSONError) in
+        (try fields.fields("PublishAdd").map(PortMap.init), try fields.fields("PublishRemove").map(PortMap.init))
+      }
+      if add != nil || remove != nil {
+        try await containers.publish(
+          request.parameter("id"), add: add ?? PortMap(), remove: remove ?? PortMap())
+      }
       return .json(["Warnings": warnings.isEmpty ? .null : JSON(warnings)])
     }
     addFiles(to: &router)

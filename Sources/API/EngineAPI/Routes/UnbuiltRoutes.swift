@@ -17,9 +17,6 @@ struct UnbuiltRoutes: Sendable {
     (.POST, "/session", "building images is not built yet: build elsewhere, save, and load the image here"),
     (.POST, "/grpc", "building images is not built yet: build elsewhere, save, and load the image here"),
     (.GET, "/images/{name...}/attestations", "attestations are not built yet"),
-    (.POST, "/networks/create", "networks of one's own are not built yet: bridge, host and none are there"),
-    (.POST, "/networks/{id}/connect", "networks of one's own are not built yet: bridge, host and none are there"),
-    (.POST, "/networks/{id}/disconnect", "networks of one's own are not built yet: bridge, host and none are there"),
     (.POST, "/volumes/create", "named volumes are not built yet: bind a directory of the host"),
     (.POST, "/plugins/pull", "plugins are not supported"),
     (.POST, "/plugins/create", "plugins are not supported"),
@@ -36,9 +33,5 @@ struct UnbuiltRoutes: Sendable {
     }
     // There is no cache, so nothing of it goes: `docker system prune` asks.
     router.add(.POST, "/build/prune") { _ in .json(["CachesDeleted": nil, "SpaceReclaimed": 0]) }
-    router.add(.POST, "/networks/prune") { request in
-      _ = try request.filters()
-      return .json(["NetworksDeleted": nil])
-    }
   }
 }

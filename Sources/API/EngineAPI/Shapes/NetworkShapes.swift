@@ -17,12 +17,19 @@ struct NetworkShapes {
     let pools: [JSON] = network.pools.map { pool in
       var json = JSONBuilder()
       json.set("Subnet", pool.subnet)
+      if !pool.ipRange.isEmpty { json.set("IPRange", pool.ipRange) }
       if !pool.gateway.isEmpty { json.set("Gateway", pool.gateway) }
+      if !pool.auxiliary.isEmpty { json.set("AuxiliaryAddresses", pool.auxiliary) }
       return json.json
     }
-    json.set("IPAM", ["Driver": "default", "Options": nil, "Config": pools.isEmpty ? .null : .array(pools)])
-    json.set("Internal", false)
-    json.set("Attachable", false)
+    json.set(
+      "IPAM",
+      [
+        "Driver": "default", "Options": network.ipamOptions.map { JSON($0) } ?? .null,
+        "Config": pools.isEmpty ? .null : .array(pools),
+      ])
+    json.set("Internal", network.isInternal)
+    json.set("Attachable", network.isAttachable)
     json.set("Ingress", false)
     json.set("ConfigFrom", ["Network": ""])
     json.set("ConfigOnly", false)
@@ -54,7 +61,7 @@ struct NetworkShapes {
             member.containerID,
             [
               "Name": JSON(member.name), "EndpointID": JSON(member.endpointID), "MacAddress": JSON(member.macAddress),
-              "IPv4Address": JSON(member.ipv4Address), "IPv6Address": "",
+              "IPv4Address": JSON(member.ipv4Address), "IPv6Address": JSON(member.ipv6Address),
             ]
           )
         }))

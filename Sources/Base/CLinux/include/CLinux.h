@@ -372,6 +372,53 @@ static inline int cl_bind_inet(int fd, uint32_t address, uint16_t port) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
   return bind(fd, (struct sockaddr *)&a, sizeof a);
 }
+// An address of 4 or 16 bytes as it goes over the wire, with a port in the machine's order; answers the length, 0 for another count.
+static inline socklen_t cl_inet_address(struct sockaddr_storage *a, const uint8_t *bytes, int count, uint16_t port) {
+  memset(a, 0, sizeof *a);
+  if (count == 4) {
+    struct sockaddr_in *v4 = (struct sockaddr_in *)a;
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    memcpy(&v4->sin_addr, bytes, 4);
+    return sizeof *v4;
+  }
+  if (count == 16) {
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)a;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    memcpy(&v6->sin6_addr, bytes, 16);
+    return sizeof *v6;
+  }
+  return 0;
+}
+static inline int cl_bind_address(int fd, const uint8_t *bytes, int count, uint16_t port) {
+  struct sockaddr_storage a;
+  socklen_t n = cl_inet_address(&a, bytes, count, port);
+  return bind(fd, (struct sockaddr *)&a, n);
+}
+static inline int cl_connect_address(int fd, const uint8_t *bytes, int count, uint16_t port) {
+  struct sockaddr_storage a;
+  socklen_t n = cl_inet_address(&a, bytes, count, port);
+  return connect(fd, (struct sockaddr *)&a, n);
+}
+// The port that an IPv4 or IPv6 socket is bound to, -1 on failure.
+static inline int cl_local_port(int fd) {
+  struct sockaddr_storage a;
+  socklen_t n = sizeof a;
+  if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
+    return -1;
+  return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
+}
+// recvfrom(2) and sendto(2) with the peer's address kept in 28 opaque bytes.
+static inline ssize_t cl_receive_from(int fd, void *data, size_t length, uint8_t peer[28], uint32_t *peer_length) {
+  socklen_t n = 28;
+  ssize_t r = recvfrom(fd, data, length, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)peer, &n);
+  *peer_length = n > 28 ? 28 : n;
+  return r;
+}
+static inline ssize_t cl_send_to(int fd, const void *data, size_t length, const uint8_t *peer, uint32_t peer_length) {
+  return sendto(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)peer, peer_length);
+}
 static inline int cl_accept(int fd, int flags) { return accept4(fd, NULL, NULL, flags); }
 static inline void cl_ignore_signal(int sig) { signal(sig, SIG_IGN); }
 static inline void cl_default_signal(int sig) { signal(sig, SIG_DFL); }

@@ -123,7 +123,6 @@ extension Containers {
       throw EngineError.invalidParameter(
         "--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     }
-    if !(host.links ?? []).isEmpty { throw EngineError.notImplemented("--link is not built yet") }
     if !host.volumeDriver.isEmpty, host.volumeDriver != "local" {
       throw EngineError.notImplemented("volume drivers are not built yet: '\(host.volumeDriver)'")
     }

@@ -10,6 +10,15 @@ public protocol ContainerNetworking: Sendable {
   func reconcile(live: [JSON]) async throws
   /// An attachment from its record, for a container that the daemon finds running.
   func attachment(record: JSON) throws -> NetworkAttachment
+  /// Plugs a running container into one network more; answers all that it has now.
+  func plug(containerID: String, network: String, _ settings: NetworkingConfig.EndpointSettings) async throws
+    -> NetworkAttachment
+  /// Unplugs a running container.
+  func unplug(containerID: String, network: String) async throws -> NetworkAttachment
+  /// Publishes and takes down ports of a running container.
+  func publish(containerID: String, add: PortMap, remove: PortMap) async throws -> NetworkAttachment
+  /// The name of a network by name, id or a beginning of it.
+  func name(ofNetwork reference: String) throws -> String
   /// Docker's text when there is no such network: `network x not found`.
   func check(network: String) throws
   func rename(containerID: String, to name: String)
@@ -34,6 +43,8 @@ public struct NetworkRequest: Sendable {
   public var dnsOptions: [String]
   public var dnsSearch: [String]
   public var extraHosts: [String]
+  /// `--link` on the default bridge: full ids and what they are called, `id:alias`.
+  public var links: [String] = []
 }
 
 public struct NetworkAttachment: Sendable {
@@ -43,6 +54,8 @@ public struct NetworkAttachment: Sendable {
   public var ports: PortMap
   /// What goes to `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`; `nil` when it shares another container's files.
   public var files: Files?
+  /// The lines of `/etc/hosts` that a network brought, by its name.
+  public var hostsLines: [String: String] = [:]
   /// What the network must know of it at the daemon's next start; opaque to the container.
   public var record: JSON
 

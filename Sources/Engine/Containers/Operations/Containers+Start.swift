@@ -219,13 +219,35 @@ extension Containers {
       }
       mode = "container:" + other.id
     }
-    if snapshot.config.networkDisabled { mode = "none" }
-    return NetworkRequest(
+    var settings = snapshot.networkingConfig
+    if snapshot.config.networkDisabled || snapshot.disconnected {
+      mode = "none"
+      settings.endpoints = []
+    } else if !settings.endpoints.isEmpty, !mode.hasPrefix("container:"), !["host", "none"].contains(mode) {
+      // a network that it was taken off isn't its main one any more
+      let main = snapshot.mainNetwork
+      if !settings.endpoints.contains(where: { $0.network == main || $0.network == "default" }) {
+        let name = try networks.name(ofNetwork: main)
+        mode = settings.endpoints.contains { $0.network == name } ? name : settings.endpoints[0].network
+      }
+    }
+    let links = try (host.links ?? []).map { link in
+      let parts = link.split(separator: ":", maxSplits: 1).map(String.init)
+      let other = try find(parts[0])
+      guard other.state.alive else {
+        throw EngineError.conflict(
+          "Cannot link to a non running container: /\(other.name) AS /\(snapshot.name)/\(parts.last ?? "")")
+      }
+      return "\(other.id):\(parts.count > 1 ? parts[1] : other.name)"
+    }
+    var request = NetworkRequest(
       containerID: snapshot.id, name: snapshot.name, hostname: snapshot.config.hostname,
       domainname: snapshot.config.domainname, mode: mode, exposedPorts: snapshot.config.exposedPorts,
       portBindings: host.portBindings ?? PortMap(), publishAllPorts: host.publishAllPorts,
-      macAddress: snapshot.config.macAddress, settings: snapshot.networkingConfig, dns: host.dns ?? [],
+      macAddress: snapshot.config.macAddress, settings: settings, dns: host.dns ?? [],
       dnsOptions: host.dnsOptions ?? [], dnsSearch: host.dnsSearch ?? [], extraHosts: host.extraHosts ?? [])
+    request.links = links
+    return request
   }
 
   /// Writes `hostname`, `hosts` and `resolv.conf`, or takes those of the container whose network it shares.

@@ -23,6 +23,7 @@ extension ContainerSnapshot {
     json.set("driverData", driverData)
     json.set("platform", platform)
     json.set("logPath", logPath)
+    if disconnected { json.set("disconnected", true) }
     return json.json
   }
 
@@ -63,6 +64,7 @@ extension ContainerSnapshot {
       driverData = try config.map("driverData") ?? [:]
       platform = try config.string("platform") ?? "linux"
       logPath = try config.string("logPath") ?? ""
+      disconnected = try config.bool("disconnected") ?? false
       self.state = ContainerState()
       self.state.status = try state.string("status").flatMap(ContainerState.Status.init) ?? .created
       self.state.pid = try state.integer("pid") ?? 0

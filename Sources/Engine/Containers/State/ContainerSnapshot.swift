@@ -45,6 +45,8 @@ public struct ContainerSnapshot: Sendable {
   public var appArmorProfile: String
   /// The user asked for its stop: `unless-stopped` then stays down.
   public var hasBeenManuallyStopped: Bool
+  /// It was taken off the network of its mode, and is on no other.
+  var disconnected = false
 
   /// The generation of the record, greater with every change.
   public var revision: UInt64
@@ -96,6 +98,7 @@ public struct NetworkEndpoint: Sendable, Equatable {
   public var globalIPv6Address: String
   public var globalIPv6PrefixLength: Int
   public var dnsNames: [String]?
+  public var gatewayPriority: Int64 = 0
 
   public init(
     network: String, networkID: String, endpointID: String = "", macAddress: String = "", gateway: String = "",

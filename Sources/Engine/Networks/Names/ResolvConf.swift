@@ -1,3 +1,4 @@
+import Kernel
 import Netlink
 
 /// resolv.conf(5), as far as Docker reads it: name servers, search domains and options. Lines of other kinds are dropped.
@@ -18,6 +19,13 @@ struct ResolvConf: Sendable, Equatable {
       case "options": options += values
       default: break
       }
+    }
+  }
+
+  /// The IPv4 name servers of the host: no subnet may cover them.
+  static var addresses: [IPv4Address] {
+    ResolvConf(file: (try? Sys.readFile("/etc/resolv.conf", limit: 1 << 20)) ?? []).nameservers.compactMap {
+      IPv4Address($0)
     }
   }
 

@@ -17,7 +17,7 @@ extension NameFiles {
   init(_ request: Request, endpoint: Endpoint, defaults: Defaults) throws {
     hostname = request.hostname + "\n"
     hosts = try Self.hosts(request, endpoint: endpoint, hostGateway: defaults.hostGateway)
-    resolvConf = try Self.resolvConf(request, isHost: endpoint.mode == .host, defaults: defaults)
+    resolvConf = try Self.resolvConf(request, endpoint: endpoint, defaults: defaults)
   }
 
   /// As Docker writes it: localhost, extra hosts, then the container itself.
@@ -35,12 +35,15 @@ extension NameFiles {
       let (name, address) = try parse(extraHost: entry)
       text += "\(address == "host-gateway" ? hostGateway : address)\t\(name)\n"
     }
-    if !endpoint.ipAddress.isEmpty {
-      let name = request.hostname
-      let full = request.domainname.isEmpty ? name : "\(name).\(request.domainname) \(name)"
-      text += "\(endpoint.ipAddress)\t\(full)\n"
-    }
+    for interface in endpoint.interfaces { text += ownLines(request, interface) ?? "" }
     return text
+  }
+
+  static func ownLines(_ request: Request, _ interface: Endpoint.Interface) -> String? {
+    let name = request.hostname
+    let full = request.domainname.isEmpty ? name : "\(name).\(request.domainname) \(name)"
+    let lines = [interface.ipAddress, interface.ipv6Address].filter { !$0.isEmpty }.map { "\($0)\t\(full)\n" }
+    return lines.isEmpty ? nil : lines.joined()
   }
 
   /// `name:address` or `name=address`; the address may be IPv6, in brackets or not.
@@ -62,21 +65,26 @@ extension NameFiles {
     return (name, String(address))
   }
 
-  private static func resolvConf(_ request: Request, isHost: Bool, defaults: Defaults) throws(EngineError) -> String {
+  private static func resolvConf(_ request: Request, endpoint: Endpoint, defaults: Defaults) throws(EngineError)
+    -> String
+  {
     let host = ResolvConf(file: defaults.hostResolvConf)
+    let isHost = endpoint.mode == .host
+    // on the default bridge a name server that the user asks for is asked by the container itself, as Docker has it
+    let isOwn = endpoint.hasResolver && (endpoint.mode != .bridge || request.dns.isEmpty)
     func choose(_ own: [String], _ daemon: [String], _ host: [String]) -> (values: [String], overridden: Bool) {
       if !own.isEmpty { return (own, true) }
       if !daemon.isEmpty { return (daemon, true) }
       return (host, false)
     }
     var servers = choose(request.dns, defaults.dns, host.nameservers)
-    if !servers.overridden && !isHost {
+    if !servers.overridden && !isHost && !isOwn {
       servers.values.removeAll { ResolvConf.isLoopback($0) }
       // Docker's last resort
       if servers.values.isEmpty { servers.values = ["8.8.8.8", "8.8.4.4"] }
     }
     let search = choose(request.dnsSearch, defaults.dnsSearch, host.search)
-    let options = choose(request.dnsOptions, defaults.dnsOptions, host.options)
+    var options = choose(request.dnsOptions, defaults.dnsOptions, host.options)
     for value in servers.values + search.values + options.values
     where value.contains(where: { $0.isWhitespace || $0.isNewline }) {
       throw .invalidParameter("bad format for dns: \"\(value)\"")
@@ -89,17 +97,24 @@ extension NameFiles {
 
 
       """
+    let asked = servers.values
+    if isOwn { servers.values = [ResolverSockets.address.description] }
     for server in servers.values { text += "nameserver \(server)\n" }
     // `--dns-search .` is the way to have none
     let domains = search.values.filter { $0 != "." }
     if !domains.isEmpty { text += "search \(domains.joined(separator: " "))\n" }
+    if isOwn, endpoint.mode != .bridge, !options.values.contains(where: { $0.hasPrefix("ndots:") }) {
+      options.values.append("ndots:0")
+    }
     if !options.values.isEmpty { text += "options \(options.values.joined(separator: " "))\n" }
     let overrides = [
       servers.overridden ? "nameservers" : nil, search.overridden ? "search" : nil,
       options.overridden ? "options" : nil,
     ].compactMap { $0 }
-    text +=
-      "\n# Based on host file: '/etc/resolv.conf'\(isHost ? "" : " (legacy)")\n# Overrides: [\(overrides.joined(separator: " "))]\n"
+    let kind = isHost ? "" : isOwn ? " (internal resolver)" : " (legacy)"
+    text += "\n# Based on host file: '/etc/resolv.conf'\(kind)\n"
+    if isOwn { text += "# ExtServers: [\(asked.map { "host(\($0))" }.joined(separator: " "))]\n" }
+    text += "# Overrides: [\(overrides.joined(separator: " "))]\n"
     return text
   }
 }
