@@ -17,7 +17,6 @@ struct UnbuiltRoutes: Sendable {
     (.POST, "/session", "building images is not built yet: build elsewhere, save, and load the image here"),
     (.POST, "/grpc", "building images is not built yet: build elsewhere, save, and load the image here"),
     (.GET, "/images/{name...}/attestations", "attestations are not built yet"),
-    (.POST, "/volumes/create", "named volumes are not built yet: bind a directory of the host"),
     (.POST, "/plugins/pull", "plugins are not supported"),
     (.POST, "/plugins/create", "plugins are not supported"),
   ]
