@@ -167,7 +167,7 @@ struct State: Sendable {
   /// pool runs low, much is to be let go, or something can't wait.
   func quietUntil(_ now: UInt64, _ quiet: UInt64, poolSize: Int) -> UInt64 {
     guard takes.last > 0, now < takes.last &+ quiet, takes.last &- takes.before > quiet / 4, drops.count < 8,
-      !drops.contains(where: { $0.deleteLink || $0.forgetConnections }),
+      !drops.contains(where: { $0.deleteLink || !$0.forget.isEmpty }),
       ready[.bridge]?.count ?? 0 >= poolSize / 2, ready[.none]?.count ?? 0 >= 1
     else { return 0 }
     return takes.last &+ quiet
