@@ -66,7 +66,8 @@ struct RegistryTests {
       let id = try ok(berth, "inspect", "-f", "{{.Id}}", "busybox").line
       let pushed = try ok(berth, "push", name)
       #expect(pushed.lines.first == "The push refers to repository [\(host)/team/busybox]")
-      let digest = try #require(pushed.lines.last?.split(separator: " ").first(where: { $0.hasPrefix("sha256:") })).description
+      let digest = try #require(pushed.lines.last?.split(separator: " ").first(where: { $0.hasPrefix("sha256:") }))
+        .description
       #expect(try ok(berth, "push", name).out.contains(": Layer already exists\n"))
       _ = try ok(berth, "rmi", "-f", name, "busybox")
 

@@ -73,7 +73,9 @@ public final class Engine: Sendable {
     let events = Events()
 
     let content = try ContentStore(root: dataRoot + "/content")
-    let snapshotter = try OverlaySnapshotter(dataRoot: dataRoot, mountPoints: Containers.mountPoints) { logger.warning("snapshots: \($0)") }
+    let snapshotter = try OverlaySnapshotter(dataRoot: dataRoot, mountPoints: Containers.mountPoints) {
+      logger.warning("snapshots: \($0)")
+    }
     let images = try Images(
       metadata: metadata, content: content, snapshotter: snapshotter, events: events,
       registry: Registry(configuration: configuration.registries, logger: logger), logger: logger)
