@@ -36,6 +36,7 @@ struct NetworkTests {
       try daemon.ok(
         "run", "-d", "--name", "up", "-p", "18082:80", "-p", "18083:9/udp", "busybox", "sh", "-c",
         "mkdir /www; echo again >/www/index.html; exec httpd -f -p 80 -h /www")
+      // At once, perhaps before the row tells of the network.
       try daemon.kill()
       let alone = try fetch("127.0.0.1", 18082)
       #expect(alone?.hasSuffix("again\n") == true, "\(alone ?? "no answer")")

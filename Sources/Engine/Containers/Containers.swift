@@ -21,7 +21,7 @@ import Synchronization
 ///   exit.json                               how it ended, written by the shim
 /// <data-root>/snapshots/<id>/               what it wrote (Snapshots)
 /// <exec-root>/shims.log                     what shims complain of: lost log lines, failed calls
-/// <exec-root>/containers/<id>/              while it runs: shim.sock, hostname, hosts, resolv.conf
+/// <exec-root>/containers/<id>/              while it runs: shim.sock, network.json, hostname, hosts, resolv.conf
 /// <exec-root>/seccomp/<key>.bpf             compiled filters
 /// ```
 ///

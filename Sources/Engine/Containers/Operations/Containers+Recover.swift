@@ -36,6 +36,11 @@ extension Containers {
       }
       if missing.contains(container.id) { logger.error("the file system of container \(container.id) is missing") }
       if let (shim, state) = await self.shim(of: container) {
+        do {
+          if container.snapshot.network == nil, let record = try noted(container.id) {
+            container.update { $0.network = record }
+          }
+        } catch { logger.error("read the network of container \(container.id): \(error)") }
         found.append((container, shim, state))
       } else if container.state.running || Sys.exists(exitRecord(container.id)) {
         ended.append((container, try? ExitRecord.read(exitRecord(container.id))))

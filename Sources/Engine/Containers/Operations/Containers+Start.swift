@@ -120,6 +120,7 @@ extension Containers {
     clock.mark("directories")
 
     let attachment = try await networks.connect(try networkRequest(snapshot))
+    try note(attachment, of: id)
     clock.mark("network")
     builder.networkNamespace = attachment.namespacePath
     builder.inheritsNetwork = attachment.namespacePath == nil
@@ -247,6 +248,20 @@ extension Containers {
     }
     return ["hostname", "hosts", "resolv.conf"].map { ("/etc/" + $0, directory + "/" + $0) }
   }
+
+  /// Beside the shim's socket, for a daemon that adopts the container before this one has written its row.
+  private func note(_ attachment: NetworkAttachment, of id: String) throws {
+    let file = try Sys.open(networkNote(id), O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+    try Sys.writeAll(file.raw, attachment.record.encoded())
+  }
+
+  /// The note of a container whose shim lives and whose row doesn't tell its network.
+  func noted(_ id: String) throws -> JSON? {
+    guard Sys.exists(networkNote(id)) else { return nil }
+    return try JSON.parse(try Sys.readFile(networkNote(id)))
+  }
+
+  private func networkNote(_ id: String) -> String { runDirectory(id) + "/network.json" }
 
   /// What the network gave, into the snapshot.
   func apply(_ attachment: NetworkAttachment, to snapshot: inout ContainerSnapshot) {
