@@ -122,6 +122,8 @@ struct State: Sendable {
   /// Who waits for one, first come first.
   var waiting: [(kind: Sandbox.Kind, resume: @Sendable (Result<Sandbox, any Error>) -> Void)] = []
   var drops: [Drop] = []
+  /// When sandboxes were taken from `ready`, the last time and the one before, in monotonic nanoseconds.
+  var takes: (before: UInt64, last: UInt64) = (0, 0)
   /// Work for the thread, in order.
   var jobs: [Job] = []
   /// Addresses that are free once the kernel tells that the veth with that index is gone.
@@ -132,6 +134,16 @@ struct State: Sendable {
   init(identities: NetworkIdentities, warnings: [String]) {
     self.identities = identities
     self.warnings = warnings
+  }
+
+  /// Until when nothing should be done that nobody waits for; 0: it may be, since no container is just being started, or many are, the
+  /// pool runs low, much is to be let go, or something can't wait.
+  func quietUntil(_ now: UInt64, _ quiet: UInt64, poolSize: Int) -> UInt64 {
+    guard takes.last > 0, now < takes.last &+ quiet, takes.last &- takes.before > quiet / 4, drops.count < 8,
+      !drops.contains(where: { $0.deleteLink || $0.forgetConnections }),
+      ready[.bridge]?.count ?? 0 >= poolSize / 2, ready[.none]?.count ?? 0 >= 1
+    else { return 0 }
+    return takes.last &+ quiet
   }
 
   mutating func takeReady(_ kind: Sandbox.Kind) -> Sandbox? {
@@ -160,7 +172,13 @@ extension Core {
 
   /// A sandbox from the pool, or the next that is made.
   func takeSandbox(_ kind: Sandbox.Kind) async throws -> Sandbox {
-    if let ready = state.withLock({ $0.phase == .running ? $0.takeReady(kind) : nil }) {
+    let now = Sys.monotonicNanoseconds()
+    let taken = state.withLock { state -> Sandbox? in
+      guard state.phase == .running, let ready = state.takeReady(kind) else { return nil }
+      state.takes = (state.takes.last, now)
+      return ready
+    }
+    if let ready = taken {
       signal()
       return ready
     }

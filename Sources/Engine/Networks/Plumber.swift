@@ -25,6 +25,12 @@ struct Plumber: ~Copyable {
   var stale: Set<Int32> = []
   var staleDeadline: UInt64 = 0
   private var stopping = false
+  /// What nobody waits for is put off until then: 0, or monotonic nanoseconds.
+  private var quietUntil: UInt64 = 0
+
+  /// A container that has just got its sandbox is being started: its launch shouldn't meet us in the kernel's locks and RCU's grace
+  /// periods, nor on a processor.
+  private static let quiet: UInt64 = 15_000_000
 
   /// On the thread itself, in the host's network namespace.
   init(_ core: Core) throws {
@@ -75,6 +81,11 @@ struct Plumber: ~Copyable {
       let now = Sys.monotonicNanoseconds()
       timeout = staleDeadline > now ? Int32(clamping: (staleDeadline - now) / 1_000_000 + 1) : 0
     }
+    if quietUntil > 0 {
+      let now = Sys.monotonicNanoseconds()
+      let left = quietUntil > now ? Int32(clamping: (quietUntil - now) / 1_000_000 + 1) : 0
+      timeout = timeout < 0 ? left : min(timeout, left)
+    }
     try Sys.retrying("poll") { poll(&polled, nfds_t(polled.count), timeout) }
     if polled[0].revents != 0 { try Sys.drainEvent(core.wake.raw) }
     if polled[1].revents != 0 { try takeLinkNotices() }
@@ -84,18 +95,24 @@ struct Plumber: ~Copyable {
 
   /// Jobs first, then who waits, then the dead, one at a time, and last the pool.
   private mutating func work() {
+    quietUntil = 0
     while !stopping {
-      let (job, wanted, drop) = core.state.withLock { state in
+      let now = Sys.monotonicNanoseconds()
+      let (job, wanted, drop, quiet) = core.state.withLock { state in
         let job = state.jobs.isEmpty ? nil : state.jobs.removeFirst()
         let wanted = job == nil ? state.waiting.first?.kind : nil
-        let drop = job == nil && wanted == nil && !state.drops.isEmpty ? state.drops.removeFirst() : nil
-        return (job, wanted, drop)
+        let quiet = state.quietUntil(now, Self.quiet, poolSize: core.configuration.poolSize)
+        let drop = job == nil && wanted == nil && quiet == 0 && !state.drops.isEmpty ? state.drops.removeFirst() : nil
+        return (job, wanted, drop, quiet)
       }
       if let job {
         job.run(&self)
       } else if let wanted {
         refillFailed = false
         serve(wanted)
+      } else if quiet > 0 {
+        quietUntil = quiet
+        return
       } else if let drop {
         release(drop)
       } else if let kind = lacking(), !refillFailed {
