@@ -103,6 +103,9 @@ let package = Package(
       ]),
     library("Engine", "Networks", ["OCI", "Errdefs", "Kernel", "Netlink", "CLinux", logging]),
     library(
+      "Engine", "Volumes",
+      ["OCI", "Errdefs", "Kernel", "CLinux", "Rootfs", "Archive", "Metadata", "Events", logging]),
+    library(
       "Engine", "Containers",
       [
         "OCI", "Errdefs", "Kernel", "CLinux", "ContainerRuntime", "Cgroups", "Seccomp", "Rootfs", "Archive",
@@ -113,7 +116,7 @@ let package = Package(
       "Engine", "Engine",
       [
         "CLinux",
-        "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Events", "Registry", "Metadata",
+        "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Volumes", "Events", "Registry", "Metadata",
         "ContentStore",
         "Snapshots", "Cgroups",
         "Seccomp", logging,
@@ -124,7 +127,8 @@ let package = Package(
       "API", "EngineAPI",
       [
         "Archive",
-        "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Events", "Registry",
+        "OCI", "Errdefs", "Kernel", "CLinux", "Engine", "Containers", "Images", "Networks", "Volumes", "Events",
+        "Registry",
         nioCore,
         nioPosix, nioHTTP1,
         logging,
@@ -136,7 +140,10 @@ let package = Package(
     program("berth", ["Commands", "CLinux"]),
     program(
       "berthd",
-      ["EngineAPI", "Engine", "Containers", "Networks", "Registry", "Cgroups", "OCI", "Kernel", "CLinux", logging]),
+      [
+        "EngineAPI", "Engine", "Containers", "Networks", "Volumes", "Registry", "Cgroups", "OCI", "Kernel", "CLinux",
+        logging,
+      ]),
     program("berth-shim", ["Shim", "CLinux"]),
     .executableTarget(
       name: "berth-runtime", dependencies: ["RuntimeCommand", "CSealedStart", "CLinux"],
@@ -191,6 +198,7 @@ let package = Package(
         "Registry", "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI",
         "CLinux", logging, nioCore, nioPosix, nioHTTP1,
       ]),
+    tests("VolumesTests", ["Volumes", "Metadata", "Events", "Errdefs", "Kernel", "OCI", "CLinux", logging]),
     tests("NetworksTests", ["Networks", "Netlink", "Kernel", "OCI", "Errdefs", "CLinux", logging]),
     tests("ArchiveTests", ["Archive", "Kernel", "OCI", "CLinux"]),
   ].filter { $0.type != .test || wanted?.contains($0.name) ?? true }

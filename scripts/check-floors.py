@@ -13,8 +13,8 @@ SAME_FLOOR = {
                 "RuntimeCommand": {"ContainerRuntime", "Cgroups", "Rootfs", "Seccomp", "Terminal"}},
     "Stores": {"Archive": {"CCompression"}, "Snapshots": {"Archive"}},
     "Engine": {
-        "Images": {"Events", "Registry"}, "Networks": {"Events"}, "Containers": {"Events"},
-        "Engine": {"Containers", "Images", "Networks", "Events", "Registry"},
+        "Images": {"Events", "Registry"}, "Networks": {"Events"}, "Containers": {"Events"}, "Volumes": {"Events"},
+        "Engine": {"Containers", "Images", "Networks", "Volumes", "Events", "Registry"},
     },
     "API": {"Commands": {"EngineClient"}},
 }

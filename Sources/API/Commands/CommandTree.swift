@@ -121,9 +121,14 @@ enum CommandTree {
     Group(
       name: "volume", summary: "Manage volumes",
       commands: [
-        Entry(name: "create") { .volumeCreate }, Entry(name: "inspect") { .volumeInspect },
+        Entry(name: "clone") { .volumeClone }, Entry(name: "create") { .volumeCreate },
+        Entry(name: "export") { .volumeExport }, Entry(name: "import") { .volumeImport },
+        Entry(name: "inspect") { .volumeInspect },
         Entry(name: "ls", aliases: ["list"]) { .volumeLs }, Entry(name: "prune") { .volumePrune },
-        Entry(name: "rm", aliases: ["remove"]) { .volumeRm },
+        Entry(name: "rename") { .volumeRename }, Entry(name: "restore") { .volumeRestore },
+        Entry(name: "rm", aliases: ["remove"]) { .volumeRm }, Entry(name: "snapshot") { .volumeSnapshot },
+        Entry(name: "snapshots") { .volumeSnapshots }, Entry(name: "undelete") { .volumeUndelete },
+        Entry(name: "update") { .volumeUpdate },
       ]),
   ]
 

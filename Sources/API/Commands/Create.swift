@@ -9,12 +9,25 @@ extension Command {
     aliases: ["container create", "create"], arguments: .atLeast(1), interspersed: false,
     flags: ContainerFlags.shared + ContainerFlags.creation("creating")
   ) { invocation in
-    let id = try reportingRun(invocation, "create") {
+    let id = try hinting(invocation) {
       let options = try ContainerOptions(
         invocation.values, arguments: invocation.arguments, detached: false, apiSocket: invocation.context.socketPath)
       return try createContainer(invocation, options)
     }
     invocation.output.line(id)
+  }
+
+  /// As `reportingRun`; `create volume NAME` is mostly meant as `volume create NAME`.
+  private static func hinting(_ invocation: Invocation, _ body: () throws -> String) throws -> String {
+    do { return try reportingRun(invocation, "create", body) } catch let failure as CommandFailure {
+      guard let first = invocation.arguments.first, ["volume", "network"].contains(first),
+        invocation.arguments.count > 1
+      else { throw failure }
+      throw CommandFailure(
+        "\(failure.message)\n\nHint: to make a \(first), run "
+          + "'berth \(first) create \(invocation.arguments.dropFirst().joined(separator: " "))'",
+        status: failure.status)
+    }
   }
 
   /// Errors of `run` and `create` as docker words them, with status 125.

@@ -55,6 +55,9 @@ enum MountOption {
           throw CommandFailure(
             "invalid value for \(key): \(value) (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")")
         }
+      case "idmap":
+        hasBind = true
+        bind["IDMapping"] = try idMapping(value)
       case "volume-subpath":
         hasVolume = true
         volume["Subpath"] = .string(value)
@@ -122,6 +125,26 @@ enum MountOption {
     if hasImage { mount.set("ImageOptions", .object(image)) }
     if hasTmpfs { mount.set("TmpfsOptions", .object(tmpfs)) }
     return mount.json
+  }
+}
+
+extension MountOption {
+  /// `uids=CONTAINER-HOST-SIZE[#…];gids=…`, as podman writes it: which ids the container sees in place of the files' own.
+  private static func idMapping(_ text: String) throws -> JSON {
+    var result = JSONObject()
+    for part in text.split(separator: ";") {
+      let (kind, list) = String(part).cut("=")
+      guard ["uids", "gids"].contains(kind), let list else { throw CommandFailure("invalid value for idmap: \(text)") }
+      let ranges = try list.split(separator: "#").map { range -> JSON in
+        let numbers = range.split(separator: "-").map { UInt32($0) }
+        guard numbers.count == 3, let container = numbers[0], let host = numbers[1], let size = numbers[2] else {
+          throw CommandFailure("invalid value for idmap: \(text): a range is CONTAINER-HOST-SIZE")
+        }
+        return ["ContainerID": .int(Int64(container)), "HostID": .int(Int64(host)), "Size": .int(Int64(size))]
+      }
+      result[kind == "uids" ? "UIDMappings" : "GIDMappings"] = .array(ranges)
+    }
+    return .object(result)
   }
 }
 

@@ -2,19 +2,25 @@ public import Containers
 public import Events
 public import Images
 public import Networks
+public import Volumes
 
 /// What the API works on: the engine's nouns, and what the engine is called.
 public struct EngineNouns: Sendable {
   public var containers: Containers
   public var images: Images
   public var networks: Networks
+  public var volumes: Volumes
   public var events: Events
   public var facts: EngineFacts
 
-  public init(containers: Containers, images: Images, networks: Networks, events: Events, facts: EngineFacts) {
+  public init(
+    containers: Containers, images: Images, networks: Networks, volumes: Volumes, events: Events,
+    facts: EngineFacts
+  ) {
     self.containers = containers
     self.images = images
     self.networks = networks
+    self.volumes = volumes
     self.events = events
     self.facts = facts
   }

@@ -12,7 +12,7 @@ import Synchronization
 ///
 /// Owns: the containers' records, their life cycle (`ContainerState` draws it), execs, logs, restart policies, health checks, and
 /// the daemon's end of the shims. What a container is made of comes from others: images and snapshots give the root,
-/// `ContainerNetworking` the network, `Cgroups` and `Seccomp` the confinement, the shim the process.
+/// `ContainerNetworking` the network, `ContainerVolumes` the volumes, `Cgroups` and `Seccomp` the confinement, the shim the process.
 ///
 /// ```
 /// <data-root>/berth.db                      containers: the record is the container; no row, no container
@@ -57,6 +57,10 @@ public final class Containers: Sendable {
     public var seccompProfile: String?
     /// Bytes.
     public var shmSize: Int64 = 64 << 20
+    /// What of the host may be bound.
+    public var bindPolicy = BindPolicy()
+    /// Paths on which the engine listens, to warn whoever gives one away.
+    public var sockets: [String] = []
 
     public init(dataRoot: String, execRoot: String, cgroupParent: String, shimProgram: String) {
       self.dataRoot = dataRoot
@@ -78,6 +82,7 @@ public final class Containers: Sendable {
   let events: Events
   let images: any ContainerImages
   let networks: any ContainerNetworking
+  let volumes: any ContainerVolumes
   let snapshotter: any Snapshotter
   let host: HostFacts
   let logger: Logger
@@ -93,13 +98,15 @@ public final class Containers: Sendable {
   /// Makes the directories; containers are there after `recover`.
   public init(
     configuration: Configuration, metadata: Metadata, events: Events, images: any ContainerImages,
-    networks: any ContainerNetworking, snapshotter: any Snapshotter, host: HostFacts, logger: Logger
+    networks: any ContainerNetworking, volumes: any ContainerVolumes, snapshotter: any Snapshotter, host: HostFacts,
+    logger: Logger
   ) throws {
     self.configuration = configuration
     self.metadata = metadata
     self.events = events
     self.images = images
     self.networks = networks
+    self.volumes = volumes
     self.snapshotter = snapshotter
     self.host = host
     self.logger = logger
@@ -145,7 +152,7 @@ public final class Containers: Sendable {
   /// All that is known of it now. Throws `No such container: x`.
   public func inspect(_ reference: String) throws -> ContainerSnapshot {
     let container = try find(reference)
-    var snapshot = container.snapshot
+    var snapshot = present(container.snapshot)
     snapshot.execIDs = container.live.withLock { $0.execs.values.filter(\.isRunning).map(\.id).sorted() }
     return snapshot
   }

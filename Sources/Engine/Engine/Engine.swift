@@ -13,11 +13,12 @@ import OCI
 import Registry
 import Snapshots
 import Synchronization
+public import Volumes
 
 /// The wiring of the nouns: opens what is on disk, makes each noun with what it needs, and brings them up in the order in which they need
 /// one another.
 ///
-/// Start: lock → database → content, snapshots (which learn from the containers' rows what to keep) → images → networks → containers
+/// Start: lock → database → content, snapshots (which learn from the containers' rows what to keep) → images → networks → volumes → containers
 /// (which adopt what runs, let the networks keep what it uses, and sweep the rest). Only then is the API to be served.
 ///
 /// ```
@@ -25,12 +26,13 @@ import Synchronization
 /// <exec-root>/shims.log      what went wrong in shims
 /// ```
 ///
-/// No logic, and nobody calls back into it: the adapters at the end (`ImageSource`, `NetworkSource`, `ContainerUses`) only translate
+/// No logic, and nobody calls back into it: the adapters at the end (`ImageSource`, `NetworkSource`, `VolumeSource`, `ContainerUses`) only translate
 /// one noun's words into another's.
 public final class Engine: Sendable {
   public let containers: Containers
   public let images: Images
   public let networks: Networks
+  public let volumes: Volumes
   public let events: Events
   /// Of this installation, the same for the life of the data root.
   public let id: String
@@ -44,12 +46,13 @@ public final class Engine: Sendable {
   private let lock: Mutex<SharedDescriptor?>
 
   private init(
-    containers: Containers, images: Images, networks: Networks, events: Events, id: String, host: HostFacts,
-    storageDriver: String, metadata: Metadata, logger: Logger, lock: SharedDescriptor
+    containers: Containers, images: Images, networks: Networks, volumes: Volumes, events: Events, id: String,
+    host: HostFacts, storageDriver: String, metadata: Metadata, logger: Logger, lock: SharedDescriptor
   ) {
     self.containers = containers
     self.images = images
     self.networks = networks
+    self.volumes = volumes
     self.events = events
     self.id = id
     self.host = host
@@ -81,13 +84,21 @@ public final class Engine: Sendable {
       registry: Registry(configuration: configuration.registries, logger: logger), logger: logger)
     let recovery = try images.recover(snapshots: try Containers.snapshots(in: metadata))
     let networks = try Networks(configuration: configuration.networks, logger: logger)
+    var volumeSettings = configuration.volumes
+    volumeSettings.checkDevice = { [policy = configuration.containers.bindPolicy] path, isWritable in
+      try policy.check(path: path, isWritable: isWritable)
+    }
+    let volumes = try Volumes(
+      configuration: volumeSettings, metadata: metadata, events: events, logger: logger)
+    try await volumes.recover()
     let containers = try Containers(
       configuration: configuration.containers, metadata: metadata, events: events, images: ImageSource(images: images),
-      networks: NetworkSource(networks: networks), snapshotter: snapshotter, host: host, logger: logger)
+      networks: NetworkSource(networks: networks), volumes: VolumeSource(volumes: volumes), snapshotter: snapshotter,
+      host: host, logger: logger)
     images.setUsers(ContainerUses(containers: containers))
     try await containers.recover(missing: recovery.missingSnapshots)
     return Engine(
-      containers: containers, images: images, networks: networks, events: events, id: id, host: host,
+      containers: containers, images: images, networks: networks, volumes: volumes, events: events, id: id, host: host,
       storageDriver: snapshotter.driver, metadata: metadata, logger: logger, lock: lock)
   }
 
@@ -96,6 +107,7 @@ public final class Engine: Sendable {
     await containers.shutDown()
     await images.registry.shutDown()
     await networks.close()
+    volumes.shutDown()
     do { try metadata.close() } catch { logger.error("close the database: \(error)") }
     lock.withLock { $0 = nil }
   }

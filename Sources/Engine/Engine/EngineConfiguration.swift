@@ -2,6 +2,7 @@ import Cgroups
 public import Containers
 public import Networks
 public import Registry
+public import Volumes
 
 /// What the daemon's flags and its configuration file decide, by the noun that it concerns.
 public struct EngineConfiguration: Sendable {
@@ -10,6 +11,7 @@ public struct EngineConfiguration: Sendable {
   public var containers: Containers.Configuration
   public var networks: Networks.Configuration
   public var registries = Registry.Configuration()
+  public var volumes: Volumes.Configuration
 
   /// `shimProgram`: the path of berth-shim, which is copied once at start.
   public init(dataRoot: String, execRoot: String, shimProgram: String) {
@@ -19,5 +21,6 @@ public struct EngineConfiguration: Sendable {
       dataRoot: dataRoot, execRoot: execRoot, cgroupParent: Cgroups.defaultParent(execRoot: execRoot),
       shimProgram: shimProgram)
     networks = Networks.Configuration(dataRoot: dataRoot, execRoot: execRoot)
+    volumes = Volumes.Configuration(dataRoot: dataRoot)
   }
 }

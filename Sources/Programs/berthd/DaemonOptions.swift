@@ -30,6 +30,10 @@ struct DaemonOptions {
   /// A file with a profile, `builtin` or `unconfined`; empty is `builtin`.
   var seccompProfile = ""
   var registries = Registry.Configuration()
+  /// What of the host containers may bind; in the configuration file only.
+  var bindPolicy = BindPolicy()
+  /// Of removed volumes; nil: the default.
+  var volumeTrashHours: Int64?
   var showsVersion = false
   var showsHelp = false
 
@@ -40,7 +44,7 @@ struct DaemonOptions {
     let description: String
   }
 
-  private enum Kind { case text, list, number, toggle, map }
+  private enum Kind { case text, list, number, toggle, map, policy }
 
   /// By the name in the configuration file, which is that of the flag but for lists' plurals.
   private static let known: [String: Kind] = [
@@ -49,6 +53,7 @@ struct DaemonOptions {
     "dns-opts": .list, "log-driver": .text, "log-opts": .map, "default-ulimits": .map, "init": .toggle,
     "no-new-privileges": .toggle, "seccomp-profile": .text, "registry-mirrors": .list, "insecure-registries": .list,
     "max-concurrent-downloads": .number, "max-concurrent-uploads": .number, "max-download-attempts": .number,
+    "bind-mount-policy": .policy, "volume-trash-hours": .number,
   ]
   private static let plurals = [
     "host": "hosts", "label": "labels", "dns-opt": "dns-opts", "log-opt": "log-opts",
@@ -162,6 +167,11 @@ struct DaemonOptions {
     case "max-concurrent-downloads": registries.maximumDownloads = try Self.count(text, name)
     case "max-concurrent-uploads": registries.maximumUploads = try Self.count(text, name)
     case "max-download-attempts": registries.attempts = try Self.count(text, name)
+    case "volume-trash-hours":
+      guard let number = Int64(text), (0...1_000_000).contains(number) else {
+        throw Failure(description: "invalid \(name): \(text) isn't a number of hours")
+      }
+      volumeTrashHours = number
     default: break
     }
   }
@@ -181,6 +191,21 @@ struct DaemonOptions {
       throw Failure(description: "invalid \(name): \(text) isn't a number from 1 to 100")
     }
     return number
+  }
+
+  /// `{"allowed-roots": […], "denied-paths": […], "read-only-roots": […]}`, absolute paths.
+  private static func policy(_ fields: JSONFields) throws -> BindPolicy {
+    let known: Set<String> = ["allowed-roots", "denied-paths", "read-only-roots"]
+    for (key, _) in fields.object.members where !known.contains(key) {
+      throw Failure(description: "bind-mount-policy has no rule \"\(key)\"")
+    }
+    let policy = BindPolicy(
+      allowedRoots: try fields.strings("allowed-roots"), deniedPaths: try fields.strings("denied-paths") ?? [],
+      readOnlyRoots: try fields.strings("read-only-roots") ?? [])
+    for path in (policy.allowedRoots ?? []) + policy.deniedPaths + policy.readOnlyRoots where !path.hasPrefix("/") {
+      throw Failure(description: "bind-mount-policy: \"\(path)\" isn't an absolute path")
+    }
+    return policy
   }
 
   private static func bool(_ text: String, _ name: String) throws -> Bool {
@@ -209,6 +234,7 @@ struct DaemonOptions {
         case .text: if let text = try fields.string(key) { try set(key, text, name: key) }
         case .number: if let number = try fields.int(key) { try set(key, String(number), name: key) }
         case .list: for text in try fields.strings(key) ?? [] { try set(key, text, name: key) }
+        case .policy: if let policy = try fields.fields(key) { bindPolicy = try Self.policy(policy) }
         case .map:
           for (name, value) in try fields.fields(key)?.object.members ?? [] {
             // dockerd's ulimits are objects here: {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}.
@@ -260,5 +286,6 @@ struct DaemonOptions {
           --seccomp-profile string  Profile of containers that name none: a file, "builtin" or "unconfined"
           --registry-mirror list Mirrors of Docker Hub to pull from first
       -v, --version              Print the version and quit
+          --volume-trash-hours int  How long removed volumes can be had back (default 24; 0: not at all)
     """
 }

@@ -6,6 +6,7 @@ import EngineAPI
 import Kernel
 import Logging
 import Networks
+import Volumes
 
 /// The daemon: options, log, lock, engine, API; then it waits for a signal.
 @main struct Program {
@@ -90,6 +91,11 @@ import Networks
         options.seccompProfile == "unconfined"
         ? "unconfined" : String(decoding: try Sys.readFile(options.seccompProfile, limit: 1 << 20), as: UTF8.self)
     }
+    configuration.containers.bindPolicy = options.bindPolicy
+    configuration.containers.sockets = options.hosts.compactMap { text in
+      text.hasPrefix("unix://") ? String(text.dropFirst("unix://".count)) : nil
+    }
+    if let hours = options.volumeTrashHours { configuration.volumes.trashSeconds = hours * 3600 }
     configuration.networks.mtu = options.mtu
     configuration.networks.dns = options.dns
     configuration.networks.dnsSearch = options.dnsSearch
@@ -105,7 +111,8 @@ import Networks
     facts.storageDriver = engine.storageDriver
     facts.cgroupVersion = engine.host.layout.mode == .v2 ? 2 : 1
     return EngineNouns(
-      containers: engine.containers, images: engine.images, networks: engine.networks, events: engine.events,
+      containers: engine.containers, images: engine.images, networks: engine.networks, volumes: engine.volumes,
+      events: engine.events,
       facts: facts)
   }
 }

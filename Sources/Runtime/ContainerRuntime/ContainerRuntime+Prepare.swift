@@ -81,7 +81,7 @@ extension ContainerRuntime {
         plan: plan, request: request, namespaces: namespaces, entrance: entrance,
         cgroups: cgroup.mounts(for: plan.spec),
         stdio: stdio, root: root == nil && opens ? SharedDescriptor(try plan.rootfs.mount()) : root,
-        sources: opens ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false) : nil,
+        sources: opens ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false, pins: plan.pins) : nil,
         gate: listener)
     } catch { throw LaunchFailure(error) }
     let through: (() throws(SyscallError) -> Void)? =

@@ -64,7 +64,7 @@ final class InitStage {
     let root = try attachRoot(stage)
 
     try stage.enter(.mounts)
-    var mounter = Mounter(root: root, cgroups: cgroups)
+    var mounter = Mounter(root: root, cgroups: cgroups, pins: plan.pins)
     for (index, mount) in spec.mounts.enumerated() {
       do throws(RootfsError) { try mounter.mount(mount, source: sources[index]) } catch {
         throw LaunchFailure(step: error.step, errno: error.errno, object: error.object, message: error.message)
@@ -170,7 +170,7 @@ final class InitStage {
   private func openSources(_ stage: Stage) throws(LaunchFailure) -> [Int: SharedDescriptor] {
     if let sources { return sources }
     return try stage.mounting { () throws(RootfsError) in
-      try Mounter.openSources(plan.spec.mounts, onlyPropagating: true)
+      try Mounter.openSources(plan.spec.mounts, onlyPropagating: true, pins: plan.pins)
     }
   }
 

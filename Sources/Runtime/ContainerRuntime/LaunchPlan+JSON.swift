@@ -1,5 +1,6 @@
 import Cgroups
 public import OCI
+import Rootfs
 
 extension LaunchPlan {
   public init(decoding bytes: [UInt8]) throws(JSONError) { try self.init(JSONFields(try JSON.parse(bytes))) }
@@ -19,6 +20,13 @@ extension LaunchPlan {
       cgroupLayout: try fields.object("cgroupLayout") { fields throws(JSONError) in try CgroupLayout(fields) },
       cgroupMade: try fields.bool("cgroupMade") ?? false)
     bundle = try fields.string("bundle") ?? ""
+    for (destination, value) in fields.value("pins")?.objectValue?.members ?? [] {
+      // Device and inode, as text: JSON's numbers end before theirs.
+      guard let words = value.arrayValue?.compactMap(\.stringValue), words.count == 2, let device = UInt64(words[0]),
+        let inode = UInt64(words[1])
+      else { continue }
+      pins[destination] = SourcePin(device: device, inode: inode)
+    }
   }
 
   public func encoded() -> [UInt8] { json.encoded() }
@@ -38,6 +46,11 @@ extension LaunchPlan {
     builder.set("cgroupLayout", cgroupLayout?.json)
     builder.set("cgroupMade", cgroupMade)
     if !bundle.isEmpty { builder.set("bundle", bundle) }
+    if !pins.isEmpty {
+      var object = JSONObject()
+      for (destination, pin) in pins { object[destination] = [.string("\(pin.device)"), .string("\(pin.inode)")] }
+      builder.set("pins", .object(object))
+    }
     builder.set("spec", spec.json)
     return builder.json
   }

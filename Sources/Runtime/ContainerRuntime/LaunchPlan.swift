@@ -1,5 +1,6 @@
 public import Cgroups
 public import OCI
+public import Rootfs
 
 /// All that the shim needs to run one container: sent by the daemon in `ShimProtocol.Opening.launch`.
 /// JSON of this shape by `encoded()` and `init(decoding:)`.
@@ -26,6 +27,8 @@ public struct LaunchPlan: Sendable, Equatable {
   /// The group at `linux.cgroupsPath` has been made with its limits (from `CgroupPool`, say): it is joined as it is.
   /// Whoever made it, the end of the container removes it.
   public var cgroupMade: Bool
+  /// What the sources of bind mounts must be, by the mounts' destinations; those without one are taken as they are.
+  public var pins: [String: SourcePin] = [:]
   /// Where the exit record goes: `<data-root>/containers/<id>/exit.json`.
   public var exitRecord: String
   /// fdatasync the exit record (after the daemon has been told); false for `--rm`.

@@ -8,24 +8,26 @@ public struct Mounter: ~Copyable {
   /// The container's procfs before anything was mounted over it: sysctls and `oom_score_adj` are written through this one.
   private var proc: Descriptor?
   private let cgroups: CgroupMounts?
+  /// By destination.
+  private let pins: [String: SourcePin]
 
-  public init(root: consuming Root, cgroups: CgroupMounts?) {
+  public init(root: consuming Root, cgroups: CgroupMounts?, pins: [String: SourcePin] = [:]) {
     self.root = root
     self.cgroups = cgroups
+    self.pins = pins
   }
 
   /// Opens the sources of bind mounts that a caller with fewer rights, or outside the host's propagation, could not open: by the
   /// index of the mount. With `onlyPropagating`, those that stay in the host's peer groups.
-  public static func openSources(_ mounts: [RuntimeSpec.Mount], onlyPropagating: Bool) throws(RootfsError) -> [Int:
-    SharedDescriptor]
-  {
+  public static func openSources(
+    _ mounts: [RuntimeSpec.Mount], onlyPropagating: Bool, pins: [String: SourcePin] = [:]
+  ) throws(RootfsError) -> [Int: SharedDescriptor] {
     var sources: [Int: SharedDescriptor] = [:]
     for (index, mount) in mounts.enumerated() {
       let options = MountOptions(mount.options)
       guard options.bind || mount.type == "bind", !onlyPropagating || options.propagates else { continue }
       do throws(SyscallError) {
-        sources[index] = SharedDescriptor(
-          try DetachedMount.copy(of: mount.source ?? "", recursive: options.recursive))
+        sources[index] = SharedDescriptor(try copy(of: mount, options, pins[mount.destination]))
       } catch { throw failure(mount, error) }
     }
     return sources
@@ -71,12 +73,21 @@ public struct Mounter: ~Copyable {
       "error mounting \"\(source)\" to rootfs at \"\(mount.destination)\": \(error)\(hint)")
   }
 
+  private static func copy(of mount: RuntimeSpec.Mount, _ options: MountOptions, _ pin: SourcePin?)
+    throws(SyscallError) -> Descriptor
+  {
+    let source = mount.source ?? ""
+    guard let pin else { return try DetachedMount.copy(of: source, recursive: options.recursive) }
+    let file = try pin.open(source)
+    return try DetachedMount.copy(of: file.raw, recursive: options.recursive)
+  }
+
   private borrowing func bind(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ given: SharedDescriptor?)
     throws(SyscallError)
   {
     let source =
       if let given { given } else {
-        SharedDescriptor(try DetachedMount.copy(of: mount.source ?? "", recursive: options.recursive))
+        SharedDescriptor(try Self.copy(of: mount, options, pins[mount.destination]))
       }
     let tree = source.raw
     if options.set | options.clear | options.propagation != 0 {

@@ -17,6 +17,8 @@ public final class TreeExtractor {
   private let keepsKinds: Bool
   private let owner: Owner
   private let adapt: (inout TarEntry) -> Void
+  /// A member for the root itself (`./`) gives the directory its owner and mode.
+  public var takesRoot = false
   /// The directory that the last member was put into.
   private var parent: (path: String, found: MountedTree.Found)?
   private var directoryTimes: [(path: String, modified: timespec)] = []
@@ -79,7 +81,12 @@ public final class TreeExtractor {
     guard let components = Self.components(entry.name), components.count < 512,
       components.allSatisfy({ $0.count <= 255 && !$0.contains(0) })
     else { throw ArchiveError("invalid entry name \"\(member)\"") }
-    guard let last = components.last else { return }
+    guard let last = components.last else {
+      guard takesRoot, entry.kind == .directory else { return }
+      let root = try Sys.reopen(tree.root.raw, O_RDONLY | O_DIRECTORY)
+      if let (uid, gid) = owner(of: entry) { try Sys.chown(root.raw, uid, gid) }
+      return try Sys.fchmod(root.raw, mode_t(entry.mode & 0o7777))
+    }
     let directory = try parentDirectory(components.dropLast())
     let name = last.map { CChar(bitPattern: $0) } + [0]
     let path = directory.path + [String(decoding: last, as: UTF8.self)]

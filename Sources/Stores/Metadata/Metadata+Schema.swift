@@ -20,6 +20,16 @@ extension Metadata {
           CREATE TABLE networks (id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL);
           """)
     }
+    // The first table knew volumes by their names alone; nothing was ever written into it.
+    migrator.registerMigration("volumes: an id that stays and a name that may change") { db in
+      try db.execute(
+        sql: """
+          DROP TABLE volumes;
+          CREATE TABLE volumes (
+            id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL, record TEXT NOT NULL)
+            WITHOUT ROWID;
+          """)
+    }
     if try queue.read(migrator.hasBeenSuperseded) {
       throw DatabaseError(message: "it was made by a newer version of Berth")
     }

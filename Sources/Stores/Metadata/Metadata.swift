@@ -14,7 +14,9 @@ import GRDB
 /// ├── images        id TEXT PRIMARY KEY, record TEXT            sha256:…; JSON
 /// ├── image_names   name TEXT PRIMARY KEY, image TEXT (indexed) canonical, tagged or with a digest; → images.id
 /// ├── layers        id TEXT PRIMARY KEY, record TEXT            sha256:… diff id; JSON
-/// ├── volumes       name TEXT PRIMARY KEY, created INTEGER, record TEXT
+/// ├── volumes       id TEXT PRIMARY KEY                         64 hexadecimal digits
+/// │                 name TEXT UNIQUE, created INTEGER           nanoseconds since 1970
+/// │                 record TEXT                                 JSON
 /// └── networks      id TEXT PRIMARY KEY, name TEXT UNIQUE, record TEXT
 /// ```
 ///

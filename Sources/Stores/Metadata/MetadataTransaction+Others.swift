@@ -11,21 +11,6 @@ extension MetadataTransaction {
       arguments: [key, value])
   }
 
-  /// Volumes' records by name, JSON.
-  public func volumes() throws -> [(name: String, created: Int64, record: String)] {
-    try Row.fetchAll(db, sql: "SELECT name, created, record FROM volumes ORDER BY name").map { ($0[0], $0[1], $0[2]) }
-  }
-
-  /// A taken name is a conflict.
-  public func insertVolume(_ name: String, created: Int64, record: String) throws {
-    try db.execute(
-      sql: "INSERT INTO volumes (name, created, record) VALUES (?, ?, ?)", arguments: [name, created, record])
-  }
-
-  public func deleteVolume(_ name: String) throws {
-    try db.execute(sql: "DELETE FROM volumes WHERE name = ?", arguments: [name])
-  }
-
   /// Networks' records by id, JSON.
   public func networks() throws -> [(id: String, name: String, record: String)] {
     try Row.fetchAll(db, sql: "SELECT id, name, record FROM networks ORDER BY name").map { ($0[0], $0[1], $0[2]) }

@@ -2,8 +2,9 @@ import Containers
 import Errdefs
 import Images
 import OCI
+import Volumes
 
-/// `GET /system/df`: what images and containers hold on the disk. Volumes and a build cache don't exist yet.
+/// `GET /system/df`: what images, containers and volumes hold on the disk. A build cache doesn't exist yet.
 struct DiskUsage: Sendable {
   var images: [JSON]?
   /// Bytes of all layers, each counted once.
@@ -15,15 +16,18 @@ struct DiskUsage: Sendable {
   var containersSize: Int64 = 0
   var runningContainers = 0
   var reclaimableContainers: Int64 = 0
-  var hasVolumes = false
+  var volumes: [JSON]?
+  var volumesSize: Int64 = 0
+  var usedVolumes = 0
+  var reclaimableVolumes: Int64 = 0
   var hasBuildCache = false
 
   static func read(_ nouns: EngineNouns, version: APIVersion, wanted: Set<String>) async throws -> DiskUsage {
     var usage = DiskUsage()
-    usage.hasVolumes = wanted.contains("volume")
     usage.hasBuildCache = wanted.contains("build-cache")
     if wanted.contains("image") { try usage.readImages(nouns, version) }
     if wanted.contains("container") { try await usage.readContainers(nouns, version) }
+    if wanted.contains("volume") { try await usage.readVolumes(nouns) }
     return usage
   }
 
@@ -68,6 +72,21 @@ struct DiskUsage: Sendable {
     containers = rows
   }
 
+  private mutating func readVolumes(_ nouns: EngineNouns) async throws {
+    var rows: [JSON] = []
+    for volume in try nouns.volumes.list() {
+      let references = nouns.volumes.references(volume.id)
+      let size: Int64
+      do { size = try await nouns.volumes.usage(of: volume.id) } catch let error as EngineError
+        where error.kind == .notFound
+      { continue }
+      volumesSize += max(0, size)
+      if references > 0 { usedVolumes += 1 } else { reclaimableVolumes += max(0, size) }
+      rows.append(VolumeShapes.volume(volume, usage: (size, references)))
+    }
+    volumes = rows
+  }
+
   /// Versions before 1.52 have lists; from then on there are sums, with the lists' items when `verbose`, and the old lists beside them
   /// when not, since clients ask for the newest version without knowing it.
   func json(_ version: APIVersion, verbose: Bool) -> JSON {
@@ -76,7 +95,7 @@ struct DiskUsage: Sendable {
       if images != nil { json.set("LayersSize", layersSize) }
       json.set("Images", images.map { .array($0) } ?? (version.diskUsageHasUsageObjects ? nil : .null))
       json.set("Containers", containers.map { .array($0) } ?? (version.diskUsageHasUsageObjects ? nil : .null))
-      json.set("Volumes", hasVolumes ? [] : (version.diskUsageHasUsageObjects ? nil : .null))
+      json.set("Volumes", volumes.map { .array($0) } ?? (version.diskUsageHasUsageObjects ? nil : .null))
       json.set("BuildCache", hasBuildCache ? [] : (version.diskUsageHasUsageObjects ? nil : .null))
     }
     guard version.diskUsageHasUsageObjects else { return json.json }
@@ -92,7 +111,12 @@ struct DiskUsage: Sendable {
           active: runningContainers, containers, reclaimable: reclaimableContainers, size: containersSize,
           verbose: verbose))
     }
-    if hasVolumes { json.set("VolumeUsage", [:]) }
+    if let volumes {
+      json.set(
+        "VolumeUsage",
+        Self.usage(
+          active: usedVolumes, volumes, reclaimable: reclaimableVolumes, size: volumesSize, verbose: verbose))
+    }
     if hasBuildCache { json.set("BuildCacheUsage", [:]) }
     return json.json
   }

@@ -20,7 +20,6 @@ struct UnbuiltRoutes: Sendable {
     (.POST, "/networks/create", "networks of one's own are not built yet: bridge, host and none are there"),
     (.POST, "/networks/{id}/connect", "networks of one's own are not built yet: bridge, host and none are there"),
     (.POST, "/networks/{id}/disconnect", "networks of one's own are not built yet: bridge, host and none are there"),
-    (.POST, "/volumes/create", "named volumes are not built yet: bind a directory of the host"),
     (.POST, "/plugins/pull", "plugins are not supported"),
     (.POST, "/plugins/create", "plugins are not supported"),
   ]

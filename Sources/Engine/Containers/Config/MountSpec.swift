@@ -1,3 +1,4 @@
+import Errdefs
 public import OCI
 
 /// One of `HostConfig.Mounts`.
@@ -22,6 +23,8 @@ public struct MountSpec: Sendable, Equatable {
     public var createMountpoint = false
     public var readOnlyNonRecursive = false
     public var readOnlyForceRecursive = false
+    /// Berth's own: files keep their owner on the host while the container sees others.
+    public var idMapping: IDMapping?
     public init() {}
   }
 
@@ -31,6 +34,18 @@ public struct MountSpec: Sendable, Equatable {
     public var subpath = ""
     /// Kept as it came.
     public var driverConfig: JSON?
+    public init() {}
+
+    /// The driver's name and its options.
+    func driver() throws -> (name: String, options: [String: String]) {
+      guard let driverConfig, driverConfig != .null else { return ("", [:]) }
+      do {
+        let fields = try JSONFields(driverConfig)
+        return (try fields.string("Name") ?? "", try fields.map("Options") ?? [:])
+      } catch {
+        throw EngineError.invalidParameter("invalid JSON: \(error)")
+      }
+    }
   }
 
   public struct TmpfsOptions: Sendable, Equatable {
@@ -54,6 +69,7 @@ public struct MountSpec: Sendable, Equatable {
       options.createMountpoint = try fields.bool("CreateMountpoint") ?? false
       options.readOnlyNonRecursive = try fields.bool("ReadOnlyNonRecursive") ?? false
       options.readOnlyForceRecursive = try fields.bool("ReadOnlyForceRecursive") ?? false
+      options.idMapping = try fields.object("IDMapping", IDMapping.init)
       return options
     }
     volume = try fields.object("VolumeOptions") { (fields: JSONFields) throws(JSONError) in
@@ -88,6 +104,7 @@ public struct MountSpec: Sendable, Equatable {
       if bind.createMountpoint { options.set("CreateMountpoint", true) }
       if bind.readOnlyNonRecursive { options.set("ReadOnlyNonRecursive", true) }
       if bind.readOnlyForceRecursive { options.set("ReadOnlyForceRecursive", true) }
+      if let mapping = bind.idMapping { options.set("IDMapping", mapping.json) }
       json.set("BindOptions", options.json)
     }
     if let volume {

@@ -22,12 +22,15 @@ extension Containers {
     try validation.check(&config, &hostConfig)
     try refuseUnbuilt(config, hostConfig)
     _ = try SecurityOptions(hostConfig.securityOpt ?? [])
-    let mounts = try MountPlan(hostConfig, config)
+    var mounts = try MountPlan(hostConfig, inherited: inherited(hostConfig))
+
+    validation.warnings += try checkBinds(mounts)
 
     guard !config.image.isEmpty else { throw EngineError.invalidParameter("no image specified") }
     let image = try images.image(config.image)
     if !platform.isEmpty { try check(platform: platform, of: image, named: config.image) }
     config.merge(image: image.config)
+    try mounts.declare(config.volumes ?? [], driver: hostConfig.volumeDriver)
     let command = config.command
     guard let path = command.first else { throw EngineError.invalidParameter("no command specified") }
 
@@ -38,7 +41,6 @@ extension Containers {
       id: id, name: reserved, created: Sys.realtimeNanoseconds(), path: path, args: Array(command.dropFirst()),
       imageID: image.id, config: config, hostConfig: hostConfig, networking: networking)
     snapshot.layers = image.layers.map(\.description)
-    snapshot.mounts = mounts.points
     snapshot.driver = snapshotter.driver
     snapshot.platform = image.os
     if hostConfig.logConfig.type == "json-file" { snapshot.logPath = directory(id) + "/\(id)-json.log" }
@@ -54,9 +56,11 @@ extension Containers {
         "LowerDir": prepared.lower.joined(separator: ":"), "UpperDir": prepared.upper, "WorkDir": prepared.work,
         "MergedDir": "",
       ]
+      snapshot.mounts = try await realize(mounts, id: id, tree: prepared)
       let record = snapshot.record
       try await metadata.write { try $0.insert(record) }
     } catch {
+      await takeBack(mounts, id: id)
       discard(id)
       release(name: reserved, of: id)
       throw error
@@ -113,9 +117,6 @@ extension Containers {
 
   /// What would otherwise be taken and not kept.
   private func refuseUnbuilt(_ config: ContainerConfig, _ host: HostConfig) throws {
-    if let path = (config.volumes ?? []).first {
-      throw EngineError.notImplemented("anonymous volumes are not built yet: '\(path)'")
-    }
     if let requests = host.resources.deviceRequests?.arrayValue, !requests.isEmpty {
       throw EngineError.notImplemented("device requests (--gpus) are not built yet")
     }
@@ -124,9 +125,6 @@ extension Containers {
         "--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     }
     if !(host.links ?? []).isEmpty { throw EngineError.notImplemented("--link is not built yet") }
-    if !host.volumeDriver.isEmpty, host.volumeDriver != "local" {
-      throw EngineError.notImplemented("volume drivers are not built yet: '\(host.volumeDriver)'")
-    }
   }
 
   private func check(platform: String, of image: ContainerImage, named name: String) throws {

@@ -1,130 +1,117 @@
-import CLinux
 import Errdefs
 import Kernel
+import OCI
 
-/// The mounts that a container's configuration asks for: `Binds`, `Mounts` and `Tmpfs`, checked.
+/// The mounts that a container's configuration asks for (`VolumesFrom`, `Binds`, `Mounts`, `Tmpfs`, the image's `VOLUME`s), checked,
+/// before anything exists: which volumes are to be made and which content copied stands in `items`.
 struct MountPlan {
-  var points: [ContainerSnapshot.MountPoint] = []
-
   typealias Point = ContainerSnapshot.MountPoint
 
-  /// Throws Docker's texts; 501 for volumes, which aren't built yet.
-  init(_ host: HostConfig, _ config: ContainerConfig) throws {
-    var seen: Set<String> = []
-    func add(_ point: Point) throws {
-      guard seen.insert(point.destination).inserted else {
-        throw EngineError.invalidParameter("Duplicate mount point: \(point.destination)")
+  /// A mount point and where it comes from.
+  struct Item {
+    var point: Point
+    /// Of a volume that may have to be made.
+    var labels: [String: String] = [:]
+    var options: [String: String] = [:]
+    /// An empty volume begins with what the image has at its destination.
+    var copies = false
+    /// From the image's or the user's `Volumes`: a file in its way is an error.
+    var isDeclared = false
+  }
+
+  /// By destination, in the order of the paths.
+  var items: [Item] { byDestination.values.sorted { $0.point.destination < $1.point.destination } }
+  private var byDestination: [String: Item] = [:]
+  private var tmpfs: Set<String> = []
+
+  /// `inherited`: the mount points of the containers of `VolumesFrom`. Throws Docker's texts.
+  init(_ host: HostConfig, inherited: [Point]) throws {
+    for point in inherited { byDestination[point.destination] = Item(point: point) }
+    var own: Set<String> = []
+    func add(_ item: Item) throws {
+      guard own.insert(item.point.destination).inserted else {
+        throw EngineError.invalidParameter("Duplicate mount point: \(item.point.destination)")
       }
-      points.append(point)
+      byDestination[item.point.destination] = item
     }
-    for bind in host.binds ?? [] { try add(Self.bind(bind)) }
+    for bind in host.binds ?? [] { try add(Self.bind(bind, driver: host.volumeDriver)) }
     for mount in host.mounts ?? [] { try add(Self.mount(mount)) }
-    for (path, _) in host.tmpfs where !seen.insert(Path.clean(path)).inserted {
-      throw EngineError.invalidParameter("Duplicate mount point: \(Path.clean(path))")
+    for (path, _) in host.tmpfs {
+      let path = Path.clean(path)
+      guard own.insert(path).inserted else { throw EngineError.invalidParameter("Duplicate mount point: \(path)") }
+      byDestination[path] = nil
+      tmpfs.insert(path)
     }
-    if !(host.volumesFrom ?? []).isEmpty { throw EngineError.notImplemented("--volumes-from is not built yet") }
-    points.sort { $0.destination < $1.destination }
   }
 
-  private static let propagations: Set<String> = ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
-
-  /// `source:target[:mode]` (volume/mounts/linux_parser.go).
-  private static func bind(_ text: String) throws -> Point {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-    guard (1...3).contains(parts.count), !parts[0].isEmpty else {
-      throw EngineError.invalidParameter("invalid volume specification: '\(text)'")
-    }
-    if parts.count == 1 { throw EngineError.notImplemented("anonymous volumes are not built yet: '\(text)'") }
-    let target = parts[1]
-    guard target.hasPrefix("/") else {
-      throw EngineError.invalidParameter(
-        "invalid volume specification: '\(text)': invalid mount config for type \"bind\": invalid mount path: '\(target)' mount path must be absolute"
-      )
-    }
-    let destination = Path.clean(target)
-    guard destination != "/" else {
-      throw EngineError.invalidParameter(
-        "invalid volume specification: '\(text)': invalid specification: destination can't be '/'")
-    }
-    let mode = parts.count == 3 ? parts[2] : ""
-    var rw = true
-    var propagation = "rprivate"
-    for word in mode.split(separator: ",", omittingEmptySubsequences: false) where !mode.isEmpty {
-      switch word {
-      case "rw": rw = true
-      case "ro": rw = false
-      case "z", "Z", "nocopy", "consistent", "cached", "delegated", "default": continue
-      default:
-        guard propagations.contains(String(word)) else { throw EngineError.invalidParameter("invalid mode: \(mode)") }
-        propagation = String(word)
+  /// The paths of `Volumes`, the image's and the user's, become anonymous volumes where nothing else is mounted.
+  mutating func declare(_ paths: [String], driver: String) throws {
+    for path in paths {
+      guard path.hasPrefix("/") else {
+        throw EngineError.invalidParameter("invalid mount path: '\(path)' mount path must be absolute")
       }
+      let destination = Path.clean(path)
+      guard destination != "/" else {
+        throw EngineError.invalidParameter("invalid specification: destination can't be '/'")
+      }
+      guard byDestination[destination] == nil, !tmpfs.contains(destination) else { continue }
+      var point = Point(type: "volume", source: "", destination: destination, driver: driver.isEmpty ? "local" : driver)
+      point.anonymous = true
+      point.options = ["rbind", "rprivate"]
+      var item = Item(point: point)
+      item.copies = true
+      item.isDeclared = true
+      byDestination[destination] = item
     }
-    guard parts[0].hasPrefix("/") else {
-      throw EngineError.notImplemented("named volumes are not built yet: '\(text)'")
-    }
-    let source = Path.clean(parts[0])
-    var point = Point(
-      type: "bind", source: source, destination: destination, mode: mode, rw: rw, propagation: propagation)
-    point.options = ["rbind", propagation] + (rw ? [] : ["rro"])
-    point.createsSource = true
-    return point
   }
 
-  /// volume/mounts/linux_parser.go `validateMountConfigImpl`
-  private static func mount(_ spec: MountSpec) throws -> Point {
-    func refuse(_ reason: String) -> EngineError {
-      .invalidParameter("invalid mount config for type \"\(spec.type)\": \(reason)")
+  static let propagations: Set<String> = ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
+
+  /// `container[:mode]` (volume/mounts/linux_parser.go `ParseVolumesFrom`).
+  static func volumesFrom(_ text: String) throws -> (container: String, mode: String) {
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    guard let id = parts.first, !id.isEmpty else {
+      throw EngineError.invalidParameter("invalid volumes-from specification: '\(text)'")
     }
-    guard !spec.target.isEmpty else { throw refuse("field Target must not be empty") }
-    guard spec.target.hasPrefix("/") else {
-      throw refuse("invalid mount path: '\(spec.target)' mount path must be absolute")
+    let mode = parts.count > 1 ? parts[1] : "rw"
+    guard let words = ModeWords(mode), words.propagation == nil, !words.noCopy else {
+      throw EngineError.invalidParameter("invalid mode: \(mode)")
     }
-    let destination = Path.clean(spec.target)
-    guard destination != "/" else { throw refuse("invalid specification: destination can't be '/'") }
-    switch spec.type {
-    case "bind":
-      guard !spec.source.isEmpty else { throw refuse("field Source must not be empty") }
-      guard spec.source.hasPrefix("/") else {
-        throw refuse("invalid mount path: '\(spec.source)' mount path must be absolute")
-      }
-      guard spec.volume == nil else { throw refuse("field VolumeOptions must not be specified") }
-      let options = spec.bind ?? MountSpec.BindOptions()
-      let source = Path.clean(spec.source)
-      guard options.createMountpoint || Sys.exists(source) else {
-        throw refuse("bind source path does not exist: \(spec.source)")
-      }
-      if !options.propagation.isEmpty, !propagations.contains(options.propagation) {
-        throw refuse("invalid propagation mode: \(options.propagation)")
-      }
-      let propagation = options.propagation.isEmpty ? "rprivate" : options.propagation
-      var point = Point(
-        type: "bind", source: source, destination: destination, rw: !spec.readOnly, propagation: propagation)
-      point.options = [options.nonRecursive ? "bind" : "rbind", propagation]
-      if spec.readOnly { point.options.append(options.readOnlyNonRecursive ? "ro" : "rro") }
-      point.createsSource = options.createMountpoint
-      return point
-    case "tmpfs":
-      guard spec.source.isEmpty else { throw refuse("field Source must not be specified") }
-      guard spec.bind == nil else { throw refuse("field BindOptions must not be specified") }
-      var point = Point(type: "tmpfs", source: "", destination: destination, rw: !spec.readOnly)
-      point.options = ["nosuid", "nodev", "noexec"]
-      for option in spec.tmpfs?.options ?? [] {
-        switch option.first {
-        case "exec": point.options.removeAll { $0 == "noexec" }
-        case "suid": point.options.removeAll { $0 == "nosuid" }
-        case "dev": point.options.removeAll { $0 == "nodev" }
-        default: break
+    return (id, mode)
+  }
+
+  /// The words after the second colon of `-v`.
+  struct ModeWords {
+    var readOnly = false
+    var propagation: String?
+    var noCopy = false
+    var label: String?
+
+    /// Nil: a word isn't one, or says again what another said.
+    init?(_ mode: String) {
+      guard !mode.isEmpty else { return }
+      var seen: Set<String> = []
+      for word in mode.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
+        let kind: String
+        switch word {
+        case "rw", "ro":
+          kind = "access"
+          readOnly = word == "ro"
+        case "z", "Z":
+          kind = "label"
+          label = word
+        case "nocopy":
+          kind = "copy"
+          noCopy = true
+        // For Docker Desktop; without meaning here.
+        case "consistent", "cached", "delegated", "default": kind = "consistency"
+        default:
+          guard MountPlan.propagations.contains(word) else { return nil }
+          kind = "propagation"
+          propagation = word
         }
-        if (1...2).contains(option.count) { point.options.append(option.joined(separator: "=")) }
+        guard seen.insert(kind).inserted else { return nil }
       }
-      if spec.readOnly { point.options.append("ro") }
-      if let size = spec.tmpfs?.size, size > 0 { point.options.append("size=\(size)") }
-      if let mode = spec.tmpfs?.mode, mode != 0 { point.options.append("mode=" + String(mode, radix: 8)) }
-      return point
-    case "volume": throw EngineError.notImplemented("volume mounts are not built yet: '\(spec.target)'")
-    case "image": throw EngineError.notImplemented("image mounts are not built yet: '\(spec.target)'")
-    case "cluster": throw EngineError.notImplemented("cluster volumes are not built yet: '\(spec.target)'")
-    default: throw EngineError.invalidParameter("mount type unknown")
     }
   }
 }

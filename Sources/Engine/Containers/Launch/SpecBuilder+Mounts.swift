@@ -5,9 +5,12 @@ extension SpecBuilder {
   func mounts() -> [RuntimeSpec.Mount] {
     let host = snapshot.hostConfig
     var own = snapshot.mounts.map { point in
-      RuntimeSpec.Mount(
-        destination: point.destination, type: point.type == "tmpfs" ? "tmpfs" : "bind",
-        source: point.type == "tmpfs" ? "tmpfs" : point.source, options: point.options)
+      var mount = RuntimeSpec.Mount(
+        destination: point.destination, type: Self.types[point.type] ?? "bind",
+        source: Self.types[point.type] ?? point.source, options: point.options)
+      mount.uidMappings = (point.idMapping?.users ?? []).map(Self.mapping)
+      mount.gidMappings = (point.idMapping?.groups ?? []).map(Self.mapping)
+      return mount
     }
     own += host.tmpfs.map { path, options in
       RuntimeSpec.Mount(
@@ -42,6 +45,13 @@ extension SpecBuilder {
       }
     }
     return result + own
+  }
+
+  /// Those that aren't binds.
+  private static let types = ["tmpfs": "tmpfs", "image": "overlay"]
+
+  private static func mapping(_ range: IDMapping.Range) -> RuntimeSpec.IDMapping {
+    RuntimeSpec.IDMapping(containerID: range.containerID, hostID: range.hostID, size: range.size)
   }
 
   /// Docker's own, with what the user says in place of what it contradicts; the size is the user's word.

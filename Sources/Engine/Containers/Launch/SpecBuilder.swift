@@ -4,7 +4,7 @@ import OCI
 
 /// From a container's configuration to the OCI runtime configuration, as dockerd makes it (daemon/oci_linux.go).
 struct SpecBuilder {
-  let snapshot: ContainerSnapshot
+  var snapshot: ContainerSnapshot
   let host: HostFacts
   let security: SecurityOptions
   /// By kind: a path to join. The caller has looked the other containers up.

@@ -75,6 +75,7 @@ extension Containers {
     let duration = max(0, record.exitedAt - before.state.startedAt)
     let delay = restartDelay(container, before, code: record.code, duration: duration)
     networks.disconnect(containerID: container.id)
+    volumes.unmount(containerID: container.id)
     let after = container.update { snapshot in
       snapshot.state.status = delay == nil ? .exited : .restarting
       snapshot.state.pid = 0
@@ -98,7 +99,7 @@ extension Containers {
       restartLater(container, after: delay, launch: launch)
     } else if after.hostConfig.autoRemove, container.live.withLock({ !$0.restarting }) {
       container.resolveWaiters(.exit, result)
-      do { try await removeNow(container, result: result) } catch {
+      do { try await removeNow(container, result: result, volumes: true) } catch {
         logger.error("remove container \(container.id) after its exit: \(error)")
       }
     } else {

@@ -33,7 +33,7 @@ extension Containers {
     let removes = snapshot.hostConfig.autoRemove
     container.resolveWaiters(.exit, WaitResult(statusCode: code, error: removes ? nil : told.message))
     if removes {
-      do { try await removeNow(container, result: WaitResult(statusCode: code)) } catch {
+      do { try await removeNow(container, result: WaitResult(statusCode: code), volumes: true) } catch {
         logger.error("remove container \(container.id) after its start failed: \(error)")
       }
     }

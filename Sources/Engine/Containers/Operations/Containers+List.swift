@@ -6,7 +6,7 @@ extension Containers {
   /// `invalid filter 'x'`.
   public func list(_ options: ListOptions = ListOptions()) throws -> [ContainerSnapshot] {
     let filter = try ListFilter(options, self)
-    let snapshots = all().map(\.snapshot).sorted { ($0.created, $0.id) > ($1.created, $1.id) }
+    let snapshots = all().map { present($0.snapshot) }.sorted { ($0.created, $0.id) > ($1.created, $1.id) }
     var result: [ContainerSnapshot] = []
     var seenBefore = filter.before == nil
     for snapshot in snapshots {

@@ -12,7 +12,9 @@ extension Containers {
   public static func snapshots(in metadata: Metadata) throws -> [String: [Digest]] {
     var result: [String: [Digest]] = [:]
     for record in try metadata.readBlocking({ try $0.containers() }) {
-      result[record.id] = try ContainerSnapshot(record).digests
+      let snapshot = try ContainerSnapshot(record)
+      result[record.id] = try snapshot.digests
+      for mount in snapshot.mounts where !mount.snapshotID.isEmpty { result[mount.snapshotID] = mount.imageLayers }
     }
     return result
   }
@@ -47,6 +49,12 @@ extension Containers {
       }
     }
     try await networks.reconcile(live: found.compactMap { $0.0.snapshot.network })
+    try await volumes.reconcile(
+      holdings: Dictionary(
+        all().map { ($0.id, Set($0.snapshot.mounts.map(\.volumeID).filter { !$0.isEmpty })) }
+      ) { first, _ in first },
+      running: Set(found.map { $0.0.id }))
+    await thawForgotten()
     for (container, shim, state) in found { await adopt(container, shim, state) }
     for (container, record) in ended { await settle(container, after: record) }
     await sweep(keeping: Set(records.map(\.id)))
@@ -178,7 +186,9 @@ extension Containers {
   private func resume() async {
     let stopped = all().filter { !$0.state.alive }
     for container in stopped where container.snapshot.hostConfig.autoRemove && container.state.startedAt != 0 {
-      do { try await removeNow(container, result: WaitResult(statusCode: container.state.exitCode)) } catch {
+      do {
+        try await removeNow(container, result: WaitResult(statusCode: container.state.exitCode), volumes: true)
+      } catch {
         logger.error("remove container \(container.id): \(error)")
       }
     }

@@ -42,7 +42,8 @@ extension Containers {
         guard table.withLock({ $0.byID[container.id] != nil }) else { return }
         if container.state.alive { try await terminate(container) }
         if container.state.status == .restarting { await cancelRestart(container) }
-        try await removeNow(container, result: WaitResult(statusCode: container.state.exitCode))
+        try await removeNow(
+          container, result: WaitResult(statusCode: container.state.exitCode), volumes: volumes)
       }
     } catch {
       container.live.withLock { $0.removing = false }
@@ -51,7 +52,7 @@ extension Containers {
   }
 
   /// The row goes, then the name, then whoever waits is told; what it has on disk goes behind.
-  func removeNow(_ container: Container, result: WaitResult) async throws {
+  func removeNow(_ container: Container, result: WaitResult, volumes: Bool) async throws {
     let there = table.withLock { $0.byID[container.id] != nil }
     guard there else { return }
     container.live.withLock { live in
@@ -76,6 +77,9 @@ extension Containers {
       for exec in execs { table.execs[exec] = nil }
     }
     networks.disconnect(containerID: snapshot.id)
+    await self.volumes.release(
+      containerID: snapshot.id,
+      removing: volumes ? snapshot.mounts.filter(\.anonymous).map(\.volumeID) : [])
     tell("destroy", snapshot)
     container.resolveWaiters(.exit, result)
     container.resolveWaiters(.removal, result)
@@ -86,6 +90,7 @@ extension Containers {
         logger.warning("the shim of removed container \(snapshot.id) hasn't ended")
       }
       discard(snapshot.id)
+      discardImages(snapshot.mounts)
       behind("remove the control group of \(snapshot.id)") { [self] in try cgroup(of: snapshot).remove() }
     }
   }

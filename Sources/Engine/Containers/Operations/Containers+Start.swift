@@ -85,6 +85,7 @@ extension Containers {
       clock.mark("record")
       logger.debug("container \(container.id) started: \(clock)")
     } catch {
+      volumes.unmount(containerID: container.id)
       try await failed(container, error)
     }
   }
@@ -110,7 +111,8 @@ extension Containers {
     builder.defaultUlimits = configuration.ulimits
     builder.availableCapabilities = availableCapabilities
     builder.joined = try joinedNamespaces(snapshot)
-    try prepareSources(snapshot)
+    let mounted = try await mounted(snapshot)
+    builder.snapshot = mounted.snapshot
 
     let run = runDirectory(id)
     if Sys.exists(run) { try Sys.removeTree(run) }
@@ -147,6 +149,7 @@ extension Containers {
         terminal: snapshot.config.tty, openStdin: snapshot.config.openStdin, stdinOnce: snapshot.config.stdinOnce),
       exitRecord: record, durableExit: !snapshot.hostConfig.autoRemove, cgroupLayout: host.layout)
     plan.log = try log(snapshot)
+    plan.pins = mounted.pins
     clock.mark("spec")
     return Prepared(plan: plan, attachment: attachment, root: mount)
   }
@@ -193,20 +196,6 @@ extension Containers {
       result[kind] = "/proc/\(state.pid)/ns/\(kind.procName)"
     }
     return result
-  }
-
-  /// Makes missing sources of `-v` binds, as Docker does at start.
-  private func prepareSources(_ snapshot: ContainerSnapshot) throws {
-    for mount in snapshot.mounts where mount.type == "bind" && !Sys.exists(mount.source) {
-      guard mount.createsSource else {
-        throw EngineError.invalidParameter(
-          "invalid mount config for type \"bind\": bind source path does not exist: \(mount.source)")
-      }
-      do { try Sys.mkdirAll(mount.source) } catch {
-        throw EngineError.system(
-          "error while creating mount source path '\(mount.source)': mkdir \(error.object): \(error.errno)")
-      }
-    }
   }
 
   func networkRequest(_ snapshot: ContainerSnapshot) throws -> NetworkRequest {

@@ -106,6 +106,13 @@ extension ContainerSnapshot.MountPoint {
     json.set("options", options)
     if createsSource { json.set("createsSource", true) }
     if anonymous { json.set("anonymous", true) }
+    if !volumeID.isEmpty { json.set("volumeID", volumeID) }
+    if !subpath.isEmpty { json.set("subpath", subpath) }
+    if let idMapping { json.set("idMapping", idMapping.json) }
+    if !snapshotID.isEmpty {
+      json.set("snapshotID", snapshotID)
+      json.set("imageLayers", imageLayers.map(\.description))
+    }
     return json.json
   }
 
@@ -119,5 +126,10 @@ extension ContainerSnapshot.MountPoint {
     options = try fields.strings("options") ?? []
     createsSource = try fields.bool("createsSource") ?? false
     anonymous = try fields.bool("anonymous") ?? false
+    volumeID = try fields.string("volumeID") ?? ""
+    subpath = try fields.string("subpath") ?? ""
+    idMapping = try fields.object("idMapping", IDMapping.init)
+    snapshotID = try fields.string("snapshotID") ?? ""
+    imageLayers = (try fields.strings("imageLayers") ?? []).compactMap { Digest($0) }
   }
 }

@@ -50,9 +50,9 @@ public struct ContainerSnapshot: Sendable {
   public var revision: UInt64
 
   public struct MountPoint: Sendable, Equatable {
-    /// `bind`, `volume`, `tmpfs`.
+    /// `bind`, `volume`, `tmpfs`, `image`.
     public var type: String
-    /// Of the volume.
+    /// Of the volume; the image of an image mount.
     public var name: String
     public var source: String
     public var destination: String
@@ -66,6 +66,15 @@ public struct ContainerSnapshot: Sendable {
     var createsSource = false
     /// A volume that goes with its container.
     var anonymous = false
+    /// Of the volume: its id, which stays when its name changes.
+    var volumeID = ""
+    /// In the volume.
+    var subpath = ""
+    var idMapping: IDMapping?
+    /// Of an image mount: the snapshot that it is.
+    var snapshotID = ""
+    /// By diff id, bottom first.
+    var imageLayers: [Digest] = []
     public init(
       type: String, name: String = "", source: String, destination: String, driver: String = "", mode: String = "",
       rw: Bool = true, propagation: String = ""
