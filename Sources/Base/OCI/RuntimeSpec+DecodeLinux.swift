@@ -1,6 +1,7 @@
 extension RuntimeSpec.Linux {
   init(_ fields: JSONFields) throws(JSONError) {
     self.init()
+    try fields.refuse(["intelRdt", "netDevices", "memoryPolicy"])
     namespaces =
       try fields.list("namespaces") { fields throws(JSONError) in
         let type = try fields.required("type", try fields.string("type"))
@@ -46,6 +47,7 @@ extension RuntimeSpec.Resources {
   /// Reads a `resources` object, which update takes by itself.
   public init(_ fields: JSONFields) throws(JSONError) {
     self.init()
+    try fields.refuse(["network", "rdma"])
     devices =
       try fields.list("devices") { fields throws(JSONError) in
         RuntimeSpec.DeviceRule(

@@ -97,6 +97,9 @@ extension RuntimeSpec.Process {
     builder.set("apparmorProfile", apparmorProfile)
     builder.set("selinuxLabel", selinuxLabel)
     builder.set("oomScoreAdj", integer: oomScoreAdj)
+    builder.set("scheduler", scheduler?.json)
+    builder.set("ioPriority", ioPriority?.json)
+    builder.set("execCPUAffinity", execCPUAffinity?.json)
     return builder.json
   }
 }

@@ -96,6 +96,9 @@ extension RuntimeSpec {
     public var apparmorProfile: String?
     public var selinuxLabel: String?
     public var oomScoreAdj: Int32?
+    public var scheduler: Scheduler?
+    public var ioPriority: IOPriority?
+    public var execCPUAffinity: CPUAffinity?
 
     public init() {}
 
@@ -105,6 +108,7 @@ extension RuntimeSpec {
         && a.cwd == b.cwd && a.capabilities == b.capabilities && a.rlimits == b.rlimits
         && a.noNewPrivileges == b.noNewPrivileges && a.apparmorProfile == b.apparmorProfile
         && a.selinuxLabel == b.selinuxLabel && a.oomScoreAdj == b.oomScoreAdj
+        && a.scheduler == b.scheduler && a.ioPriority == b.ioPriority && a.execCPUAffinity == b.execCPUAffinity
     }
   }
 

@@ -11,6 +11,7 @@ struct ProcessRequest {
   /// `nil`: as the parent's, without ambient and inheritable ones.
   let capabilities: CapabilitySets?
   let limits: [(limit: RuntimeSpec.Rlimit, number: Int32)]
+  let scheduling: Scheduling
   let filter: SeccompProgram?
   let terminal: Bool
   let initProcess: Bool
@@ -26,7 +27,7 @@ struct ProcessRequest {
     try self.init(
       process, user: plan.user, additionalGroups: plan.additionalGroups, seccompFilter: plan.seccompFilter,
       terminal: plan.stdio.terminal, initProcess: plan.initProcess, preserved: plan.preservedDescriptors,
-      personality: plan.spec.linux.personality)
+      personality: plan.spec.linux.personality, isExec: false)
   }
 
   /// `user`: the container's own, for a plan without one.
@@ -34,12 +35,12 @@ struct ProcessRequest {
     try self.init(
       plan.process, user: plan.user ?? user, additionalGroups: plan.additionalGroups,
       seccompFilter: plan.seccompFilter, terminal: plan.stdio.terminal, initProcess: false,
-      preserved: plan.preservedDescriptors, personality: personality)
+      preserved: plan.preservedDescriptors, personality: personality, isExec: true)
   }
 
   private init(
     _ process: RuntimeSpec.Process, user: String?, additionalGroups: [String], seccompFilter: String?, terminal: Bool,
-    initProcess: Bool, preserved: Int32, personality: String?
+    initProcess: Bool, preserved: Int32, personality: String?, isExec: Bool
   ) throws(LaunchFailure) {
     guard !process.args.isEmpty else {
       throw LaunchFailure(step: "plan", errno: EINVAL, object: "args", message: "the process has no arguments")
@@ -57,6 +58,7 @@ struct ProcessRequest {
     self.additionalGroups = additionalGroups
     if let given = process.capabilities { capabilities = try CapabilitySets(given) } else { capabilities = nil }
     limits = try ResourceLimits.resolve(process.rlimits)
+    scheduling = try Scheduling(process, isExec: isExec)
     filter = try seccompFilter.map { path throws(LaunchFailure) in try Self.load(path) }
     self.terminal = terminal
     self.initProcess = initProcess

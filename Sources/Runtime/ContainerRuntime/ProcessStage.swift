@@ -37,6 +37,7 @@ struct ProcessStage {
       }
     }
     try ResourceLimits.apply(request.limits, in: stage)
+    try request.scheduling.apply(stage)
     if let persona = request.personality {
       try stage.attempt("set personality") { () throws(SyscallError) in try Sys.personality(persona) }
     }

@@ -164,6 +164,23 @@ static inline long cl_wait_signal(void) {
 }
 // keyctl(2) KEYCTL_JOIN_SESSION_KEYRING
 static inline long cl_join_session_keyring(const char *name) { return syscall(SYS_keyctl, 1, name); }
+// sched_setattr(2) on the calling thread; struct sched_attr in its first version (48 bytes).
+static inline long cl_sched_setattr(uint32_t policy, uint64_t flags, int32_t nice, uint32_t priority, uint64_t runtime,
+                                    uint64_t deadline, uint64_t period) {
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } a = {48, policy, flags, nice, priority, runtime, deadline, period};
+  return syscall(SYS_sched_setattr, 0, &a, 0);
+}
+static inline long cl_sched_setaffinity(const uint64_t *mask, size_t size) {
+  return syscall(SYS_sched_setaffinity, 0, size, mask);
+}
+// ioprio_set(2) of IOPRIO_WHO_PROCESS, the caller
+static inline long cl_ioprio_set(int priority) { return syscall(SYS_ioprio_set, 1, 0, priority); }
 static inline int cl_personality(unsigned long persona) { return personality(persona); }
 static inline long cl_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable) {
   struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
