@@ -257,10 +257,51 @@ class Bench:
             engine.run("rm", "-f", *names)
         self.row(f"shim of each of {count} running containers (PSS)", each, "MB")
 
+    def bench_pull(self):
+        """A root file system as one gzip layer from a registry on loopback; rmi between the rounds isn't counted, but shown by itself."""
+        program, rootfs = shutil.which("docker-registry"), self.options.rootfs
+        if not program or not rootfs:
+            print("\nbench: no pull: it needs docker-registry on PATH and --rootfs FILE, a root file system's tar", file=sys.stderr)
+            return
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{probe.getsockname()[1]}"
+        config = self.scratch / "registry.yml"
+        config.write_text(
+            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.scratch}/registry}}}}\nhttp: {{addr: \"{host}\"}}\n")
+        registry = subprocess.Popen([program, "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.cleanup.append(lambda: (registry.terminate(), registry.wait(20)))
+        deadline = time.time() + 20
+        while True:
+            try:
+                socket.create_connection(tuple(host.split(":"))).close()
+                break
+            except OSError:
+                if time.time() > deadline:
+                    sys.exit("bench: the registry did not come up")
+                time.sleep(0.05)
+        name, archive = f"{host}/bench/rootfs:1", self.scratch / "rootfs-image.tar"
+        with open(rootfs, "rb") as tar:
+            subprocess.run([ROOT / "scripts/make-rootfs-image", name, archive], stdin=tar, check=True)
+        self.berth.run("load", "-i", str(archive))
+        self.berth.run("push", name)
+        self.berth.run("rmi", name)
+        archive.unlink()
+        removals = {}
+
+        def pull(engine):
+            took = self.timed(engine, "pull", "-q", *(["--tls-verify=false"] if engine is self.podman else []), name)
+            removals.setdefault(engine.name, []).append(self.timed(engine, "rmi", name))
+            return took
+
+        self.row("pull of a root file system from loopback", alternate(self.engines(), 2 if self.options.quick else 5, 0.5, pull))
+        self.row("its rmi", removals)
+
     def main(self):
         try:
             self.start_peers(self.start_berth())
-            for name in ("run", "exec", "runtime", "many", "memory"):
+            for name in ("run", "exec", "runtime", "many", "memory", "pull"):
                 if not self.options.only or name in self.options.only:
                     getattr(self, f"bench_{name}")()
         finally:
@@ -274,6 +315,7 @@ class Bench:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--only", action="append", choices=["run", "exec", "runtime", "many", "memory"])
+    parser.add_argument("--only", action="append", choices=["run", "exec", "runtime", "many", "memory", "pull"])
+    parser.add_argument("--rootfs", metavar="FILE", help="a root file system's tar, to measure pulls with")
     parser.add_argument("--json", metavar="FILE")
     Bench(parser.parse_args()).main()

@@ -77,7 +77,9 @@ enum CommandTree {
 
   static let commands: [Entry] = [
     attach, commit, cp, create, diff, events, exec, export, history, Entry(name: "images") { .images }, `import`, info,
-    Entry(name: "inspect") { .inspect }, kill, load, logs, pause, port, Entry(name: "ps") { .ps }, pull, push, rename,
+    Entry(name: "inspect") { .inspect }, kill, load, Entry(name: "login") { .login }, Entry(name: "logout") { .logout },
+    logs,
+    pause, port, Entry(name: "ps") { .ps }, pull, push, rename,
     restart, rm,
     Entry(name: "rmi") { .rmi }, run, save, Entry(name: "search") { .search }, start, stats, stop, tag, top, unpause,
     update,
@@ -102,6 +104,9 @@ enum CommandTree {
         Entry(name: "prune") { .imagePrune }, pull, push, Entry(name: "rm", aliases: ["rmi", "remove"]) { .rmi }, save,
         tag,
       ]),
+    Group(
+      name: "manifest", summary: "Show manifests and manifest lists of registries",
+      commands: [Entry(name: "inspect") { .manifestInspect }]),
     Group(
       name: "network", summary: "Manage networks",
       commands: [
@@ -150,8 +155,6 @@ enum CommandTree {
     "compose": "compose is a plugin that isn't installed: put docker-compose into ~/.docker/cli-plugins",
     "buildx": "buildx is a plugin that isn't installed, and images can't be built yet",
     "context": "contexts are not supported: choose the daemon by -H, BERTH_HOST or DOCKER_HOST",
-    "login": "registries are not built yet", "logout": "registries are not built yet",
-    "manifest": "manifests of several platforms can't be made yet",
     "plugin": "plugins of the daemon are not supported",
     "trust": "content trust is not supported",
   ]

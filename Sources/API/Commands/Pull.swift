@@ -36,7 +36,7 @@ enum Pull {
     if let digest { query.add("tag", digest) } else if !all { query.add("tag", tag ?? "latest") }
     query.add("platform", ifAny: platform)
     var request = Request("POST", "/images/create", query: query)
-    if let credentials = Credentials.header(for: repository) {
+    if let credentials = try Credentials.header(for: repository) {
       request.headers.append(("X-Registry-Auth", credentials))
     }
     let response = try invocation.client.send(request)

@@ -30,7 +30,7 @@ extension Command {
     var request = Request("POST", "/images/\(PercentEncoding.encodePath(name))/push", query: query)
     // The daemon insists on the header, be it empty.
     request.headers.append(
-      ("X-Registry-Auth", Credentials.header(for: name) ?? Base64.encode(Array("{}".utf8), urlSafe: true)))
+      ("X-Registry-Auth", try Credentials.header(for: name) ?? Base64.encode(Array("{}".utf8), urlSafe: true)))
     try ProgressMessages.show(try invocation.client.send(request), fd: 1, quiet: quiet)
     if quiet { invocation.output.line(Pull.canonical(invocation.arguments[0], all: all)) }
   }

@@ -91,6 +91,11 @@ struct NoAnswer: Error, CustomStringConvertible {
 
   var description: String {
     let verb = method.rawValue.prefix(1) + method.rawValue.dropFirst().lowercased()
+    if let error = cause as? IOError, let place = Location(url) {
+      // Whoever answered for the name, it is the port that nobody listens on.
+      let port = place.host.hasSuffix("]") || !place.host.contains(":") ? (place.scheme == "http" ? ":80" : ":443") : ""
+      return "\(verb) \"\(url)\": dial tcp \(place.host)\(port): \(Self.reason(error))"
+    }
     return "\(verb) \"\(url)\": \(Self.reason(cause))"
   }
 

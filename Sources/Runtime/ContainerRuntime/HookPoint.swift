@@ -31,7 +31,7 @@ extension RuntimeSpec.Hooks {
   /// descriptor of ours.
   public func run(_ point: HookPoint, _ state: RuntimeSpec.State) throws(LaunchFailure) {
     for (index, hook) in self[point].enumerated() {
-      try hook.run("error running \(point.rawValue) hook #\(index)", state)
+      try hook.run("error running \(point.rawValue) hook #\(index)", state, inherits: point != .startContainer)
     }
   }
 
@@ -39,7 +39,9 @@ extension RuntimeSpec.Hooks {
   public func runAll(_ point: HookPoint, _ state: RuntimeSpec.State) -> [String] {
     var failures: [String] = []
     for (index, hook) in self[point].enumerated() {
-      do throws(LaunchFailure) { try hook.run("error running \(point.rawValue) hook #\(index)", state) } catch {
+      do throws(LaunchFailure) {
+        try hook.run("error running \(point.rawValue) hook #\(index)", state, inherits: point != .startContainer)
+      } catch {
         failures.append(error.message)
       }
     }
@@ -49,14 +51,15 @@ extension RuntimeSpec.Hooks {
 
 extension RuntimeSpec.Hook {
   /// `what` begins the message of a failure.
-  func run(_ what: String, _ state: RuntimeSpec.State) throws(LaunchFailure) {
+  /// Without an environment of its own it `inherits` ours, as with runc and crun; inside the container it has none then.
+  func run(_ what: String, _ state: RuntimeSpec.State, inherits: Bool) throws(LaunchFailure) {
     func failure(_ errno: Int32, _ text: String) -> LaunchFailure {
       LaunchFailure(step: "hooks", errno: errno, object: path, message: "\(what): \(text)")
     }
     let outcome: Subprocess.Outcome
     do throws(SyscallError) {
       outcome = try Subprocess.run(
-        path, args ?? [path], environment: env ?? [], input: state.json.encoded(),
+        path, args ?? [path], environment: env ?? (inherits ? Self.ownEnvironment : []), input: state.json.encoded(),
         seconds: timeout.map { max(0, $0) })
     } catch { throw failure(error.errno.rawValue, "\(error)") }
     switch outcome.end {
@@ -68,5 +71,15 @@ extension RuntimeSpec.Hook {
     case .ended(.signaled(let signal)):
       throw failure(0, "signal \(signal), stdout: \(outcome.output), stderr: \(outcome.error)")
     }
+  }
+
+  private static var ownEnvironment: [String] {
+    var result: [String] = []
+    guard var entry = cl_environ() else { return [] }
+    while let text = entry.pointee {
+      result.append(String(cString: text))
+      entry += 1
+    }
+    return result
   }
 }

@@ -175,10 +175,17 @@ final class InitStage {
   }
 
   private func attachRoot(_ stage: Stage) throws(LaunchFailure) -> Root {
-    try stage.mounting { () throws(RootfsError) in
+    // Hooks that run before the change of root find the mounts below the bundle's root directory.
+    var place: String?
+    if let hooks = plan.spec.hooks, case .directory(let path) = plan.rootfs,
+      !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty || !hooks.createContainer.isEmpty
+    {
+      place = path
+    }
+    return try stage.mounting { () throws(RootfsError) in
       try Rootfs.leavePropagation()
-      if let root { return try Rootfs.attach(try Rootfs.duplicate(root)) }
-      return try Rootfs.attach(try plan.rootfs.mount())
+      if let root { return try Rootfs.attach(try Rootfs.duplicate(root), over: place) }
+      return try Rootfs.attach(try plan.rootfs.mount(), over: place)
     }
   }
 

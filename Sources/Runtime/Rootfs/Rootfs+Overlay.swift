@@ -114,9 +114,16 @@ extension Rootfs {
   ///
   /// It goes over the host's root directory, in this mount namespace alone: a place that everybody may reach. Absolute paths go on
   /// to mean the host's, since this process's root directory lies below the new mount.
-  public static func attach(_ root: consuming Descriptor) throws(RootfsError) -> Root {
+  ///
+  /// `place`: where it goes instead, for hooks that look for it at its own path.
+  public static func attach(_ root: consuming Descriptor, over place: String? = nil) throws(RootfsError) -> Root {
     do throws(SyscallError) {
-      try Sys.moveMount(root.raw, to: "/", at: Sys.currentDirectory)
+      do throws(SyscallError) {
+        try Sys.moveMount(root.raw, to: place ?? "/", at: Sys.currentDirectory)
+      } catch {
+        guard place != nil, error.errno == .permissionDenied else { throw error }
+        try Sys.moveMount(root.raw, to: "/", at: Sys.currentDirectory)
+      }
     } catch { throw RootfsError(step: "rootfs", "/", error, doing: "attach rootfs") }
     return Root(owning: root)
   }

@@ -42,7 +42,10 @@ extension ImageRoutes {
       throw EngineError.invalidParameter(error.description)
     }
     let (manifest, platforms) = try await images.remoteManifest(reference, credentials: Self.credentials(request))
-    return .json(["Descriptor": manifest.descriptor.json, "Platforms": .array(platforms.map(\.json))])
+    var answer: JSON = ["Descriptor": manifest.descriptor.json, "Platforms": .array(platforms.map(\.json))]
+    // Berth's own: the document itself, for `berth manifest inspect`, which has no way to registries of its own.
+    if request.query.bool("manifest") { answer["Manifest"] = try? JSON.parse(manifest.bytes) }
+    return .json(answer)
   }
 
   /// `POST /auth`
