@@ -14,7 +14,7 @@ struct ServerFixture: Sendable {
   private let directory: String
 
   static func with(
-    _ routes: (inout Router) -> Void, onIdle: (@Sendable () -> Void)? = nil,
+    _ routes: (inout Router) -> Void, onIdle: (@Sendable () -> Void)? = nil, readTimeout: TimeAmount = .minutes(5),
     test: @Sendable (ServerFixture) async throws -> Void
   ) async throws {
     let directory = "/tmp/engine-api-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
@@ -24,8 +24,7 @@ struct ServerFixture: Sendable {
     let fixture = ServerFixture(
       server: HTTPServer(
         router: router, version: "0.1", log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-        idleAfter: .milliseconds(500),
-        onIdle: onIdle),
+        idleAfter: .milliseconds(500), readTimeout: readTimeout, onIdle: onIdle),
       path: "\(directory)/api.sock", directory: directory)
     let outcome: Result<Void, any Error>
     do {

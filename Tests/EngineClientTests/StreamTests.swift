@@ -51,7 +51,13 @@ import Testing
   @Test func hostsAreReadAsDockerWritesThem() throws {
     #expect(try Host(parsing: "unix:///run/x.sock").path == "/run/x.sock")
     #expect(try Host(parsing: "/run/x.sock").address == "unix:///run/x.sock")
-    for text in ["tcp://1.2.3.4", "unix://", "nonsense", "unix:///" + String(repeating: "x", count: 120)] {
+    #expect(try Host(parsing: "tcp://1.2.3.4").tcp == Host.Endpoint(address: "1.2.3.4", port: 2375))
+    #expect(try Host(parsing: "tcp://[::1]:99/").tcp == Host.Endpoint(address: "::1", port: 99))
+    #expect(try Host(parsing: "tcp://localhost:1").tcp == Host.Endpoint(address: "127.0.0.1", port: 1))
+    for text in [
+      "tcp://name.example:1", "tcp://1.2.3.4:0", "tcp://1.2.3.4:x", "ssh://host", "unix://", "nonsense",
+      "unix:///" + String(repeating: "x", count: 120),
+    ] {
       #expect(throws: HostError.self) { try Host(parsing: text) }
     }
   }

@@ -11,8 +11,12 @@ final class Connection {
 
   init(to host: Host) throws {
     do throws(SyscallError) {
-      socket = try Sys.socket(AF_UNIX, Sys.sockStream)
-      try Sys.connect(socket.raw, path: host.path)
+      if let tcp = host.tcp {
+        socket = try Sys.connect(address: tcp.address, port: tcp.port)
+      } else {
+        socket = try Sys.socket(AF_UNIX, Sys.sockStream)
+        try Sys.connect(socket.raw, path: host.path)
+      }
     } catch { throw ClientError.cannotConnect(host, error) }
   }
 

@@ -130,6 +130,21 @@ extension Sys {
     }
   }
 
+  /// The names of all entries but `.` and `..`, NUL-terminated, sorted by their bytes.
+  public static func sortedNames(_ fd: Int32) throws(SyscallError) -> [[CChar]] {
+    var names: [[CChar]] = []
+    try forEachEntry(fd) { name, _ throws(SyscallError) in
+      names.append(Array(UnsafeBufferPointer(start: name, count: strlen(name) + 1)))
+    }
+    return sorted(names)
+  }
+
+  public static func sorted(_ names: some Sequence<[CChar]>) -> [[CChar]] {
+    names.sorted { one, other in
+      one.lazy.map { UInt8(bitPattern: $0) }.lexicographicallyPrecedes(other.lazy.map { UInt8(bitPattern: $0) })
+    }
+  }
+
   /// Calls `body` with the name and type (DT_…) of each entry but `.` and `..`, in the order of the directory, from its start.
   /// The name is valid during the call only. Entries may be removed meanwhile.
   public static func forEachEntry(

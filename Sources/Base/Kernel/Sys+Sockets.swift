@@ -43,6 +43,11 @@ extension Sys {
     try retrying("connect", path) { cl_connect_unix(fd, path) }
   }
 
+  /// A connection to a numeric IPv4 or IPv6 address; EINVAL when it is none.
+  public static func connect(address: String, port: UInt16) throws(SyscallError) -> Descriptor {
+    Descriptor(owning: try retrying("connect", "\(address):\(port)") { cl_connect_inet(address, port) })
+  }
+
   public static func listen(_ fd: Int32, backlog: Int32 = 128) throws(SyscallError) {
     try retrying("listen", "fd \(fd)") { CLinux.listen(fd, backlog) }
   }

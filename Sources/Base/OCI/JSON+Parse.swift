@@ -3,10 +3,27 @@
 public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   public let path: String
   public let message: String
+  /// Where the text isn't JSON, in bytes; `nil` when it is.
+  public private(set) var position: Int?
+  public private(set) var problem = Problem.other
+
+  /// What was expected where the text isn't JSON.
+  public enum Problem: Sendable, Equatable {
+    case value, key, colon, member, element, text, escape, trailing, other
+    /// A letter of `null`, `true` or `false`.
+    case literal(String, expecting: UInt8)
+  }
 
   public init(path: String, _ message: String) {
     self.path = path
     self.message = message
+  }
+
+  init(at position: Int, _ problem: Problem, _ message: String) {
+    path = ""
+    self.message = "invalid JSON at byte \(position): \(message)"
+    self.position = position
+    self.problem = problem
   }
 
   public var description: String { path.isEmpty ? message : "\(path): \(message)" }
@@ -33,7 +50,7 @@ extension JSON {
     var parser = Parser(bytes: bytes, maximumDepth: maximumDepth)
     let value = try parser.value(depth: 0)
     parser.skipSpace()
-    guard parser.position == bytes.count else { throw parser.error("unexpected text after the value") }
+    guard parser.position == bytes.count else { throw parser.error("unexpected text after the value", .trailing) }
     return value
   }
 
@@ -42,7 +59,9 @@ extension JSON {
     let maximumDepth: Int
     var position = 0
 
-    func error(_ message: String) -> JSONError { JSONError(path: "", "invalid JSON at byte \(position): \(message)") }
+    func error(_ message: String, _ problem: JSONError.Problem = .other) -> JSONError {
+      JSONError(at: position, problem, message)
+    }
 
     var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
 
@@ -58,7 +77,7 @@ extension JSON {
     mutating func value(depth: Int) throws(JSONError) -> JSON {
       guard depth < maximumDepth else { throw error("nested deeper than \(maximumDepth)") }
       skipSpace()
-      guard let first = peek else { throw error("unexpected end") }
+      guard let first = peek else { throw error("unexpected end", .value) }
       switch first {
       case UInt8(ascii: "{"): return try object(depth: depth)
       case UInt8(ascii: "["): return try array(depth: depth)
@@ -72,9 +91,13 @@ extension JSON {
 
     mutating func word(_ word: StaticString, _ value: JSON) throws(JSONError) -> JSON {
       let length = word.utf8CodeUnitCount
-      guard position + length <= bytes.count else { throw error("unexpected end") }
-      for index in 0..<length where bytes[position + index] != word.utf8Start[index] { throw error("unexpected word") }
-      position += length
+      for index in 0..<length {
+        guard position < bytes.count else { throw error("unexpected end", .value) }
+        guard bytes[position] == word.utf8Start[index] else {
+          throw error("unexpected word", .literal("\(word)", expecting: word.utf8Start[index]))
+        }
+        position += 1
+      }
       return value
     }
 
@@ -89,10 +112,10 @@ extension JSON {
       }
       while true {
         skipSpace()
-        guard peek == UInt8(ascii: "\"") else { throw error("a member's name must be a string") }
+        guard peek == UInt8(ascii: "\"") else { throw error("a member's name must be a string", .key) }
         let key = try string()
         skipSpace()
-        guard peek == UInt8(ascii: ":") else { throw error("':' is missing after \"\(key)\"") }
+        guard peek == UInt8(ascii: ":") else { throw error("':' is missing after \"\(key)\"", .colon) }
         position += 1
         let value = try value(depth: depth + 1)
         // Small objects are searched, large ones get an index, so that hostile input can't make this quadratic.
@@ -108,7 +131,7 @@ extension JSON {
         case UInt8(ascii: "}"):
           position += 1
           return .object(object)
-        default: throw error("',' or '}' is missing in an object")
+        default: throw error("',' or '}' is missing in an object", .member)
         }
       }
     }
@@ -129,7 +152,7 @@ extension JSON {
         case UInt8(ascii: "]"):
           position += 1
           return .array(elements)
-        default: throw error("',' or ']' is missing in an array")
+        default: throw error("',' or ']' is missing in an array", .element)
         }
       }
     }
@@ -144,11 +167,11 @@ extension JSON {
           position += 1
           return text
         case UInt8(ascii: "\\"): return try escapedString(from: start)
-        case 0..<0x20: throw error("a control character in a string")
+        case 0..<0x20: throw error("a control character in a string", .text)
         default: position += 1
         }
       }
-      throw error("a string without end")
+      throw error("a string without end", .text)
     }
 
     mutating func escapedString(from start: Int) throws(JSONError) -> String {
@@ -159,7 +182,7 @@ extension JSON {
         switch byte {
         case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
         case UInt8(ascii: "\\"):
-          guard let escape = peek else { throw error("a string without end") }
+          guard let escape = peek else { throw error("a string without end", .text) }
           position += 1
           switch escape {
           case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(escape)
@@ -171,11 +194,11 @@ extension JSON {
           case UInt8(ascii: "u"): text.append(contentsOf: Array(String(Character(try scalar())).utf8))
           default: throw error("an unknown escape in a string")
           }
-        case 0..<0x20: throw error("a control character in a string")
+        case 0..<0x20: throw error("a control character in a string", .text)
         default: text.append(byte)
         }
       }
-      throw error("a string without end")
+      throw error("a string without end", .text)
     }
 
     mutating func scalar() throws(JSONError) -> Unicode.Scalar {
@@ -195,7 +218,7 @@ extension JSON {
     }
 
     mutating func hex4() throws(JSONError) -> UInt32 {
-      guard position + 4 <= bytes.count else { throw error("a string without end") }
+      guard position + 4 <= bytes.count else { throw error("a string without end", .text) }
       var value: UInt32 = 0
       for _ in 0..<4 {
         let byte = bytes[position]
@@ -216,7 +239,7 @@ extension JSON {
       if peek == UInt8(ascii: "-") { position += 1 }
       let digits = position
       skipDigits()
-      guard position > digits else { throw error("unexpected character") }
+      guard position > digits else { throw error("unexpected character", .value) }
       guard bytes[digits] != UInt8(ascii: "0") || position == digits + 1 else {
         throw error("a number with a leading zero")
       }

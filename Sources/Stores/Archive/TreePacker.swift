@@ -82,7 +82,7 @@ public final class TreePacker {
     guard path.count < Self.maximumDepth else {
       throw ArchiveError(member: TarEntry.printable(prefix), "it is deeper than \(Self.maximumDepth)")
     }
-    for name in try sortedNames(directory) {
+    for name in try Sys.sortedNames(directory) {
       let bytes = name.dropLast().map { UInt8(bitPattern: $0) }
       let childPath = path + [String(decoding: bytes, as: UTF8.self)]
       let child: SharedDescriptor
@@ -103,16 +103,6 @@ public final class TreePacker {
       } else {
         try add(child, status, prefix + bytes, at: (directory, name))
       }
-    }
-  }
-
-  private func sortedNames(_ directory: Int32) throws(SyscallError) -> [[CChar]] {
-    var names: [[CChar]] = []
-    try Sys.forEachEntry(directory) { name, _ throws(SyscallError) in
-      names.append(Array(UnsafeBufferPointer(start: name, count: strlen(name) + 1)))
-    }
-    return names.sorted { one, other in
-      one.lazy.map { UInt8(bitPattern: $0) }.lexicographicallyPrecedes(other.lazy.map { UInt8(bitPattern: $0) })
     }
   }
 

@@ -41,6 +41,8 @@ final class HTTPConnection: ChannelInboundHandler, @unchecked Sendable {  // SAF
   var leftOver: [UInt8] = []
 
   private var inputClosed = false
+  /// Cuts the connection of a request whose head, or whose JSON, doesn't come to its end.
+  private var readDeadline: Scheduled<Void>?
   private var collected = ByteBuffer()
   /// Parts of later requests that came along (pipelining).
   private var backlog = CircularBuffer<HTTPServerRequestPart>()
@@ -51,7 +53,10 @@ final class HTTPConnection: ChannelInboundHandler, @unchecked Sendable {  // SAF
     self.eventLoop = eventLoop
   }
 
-  func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+  func handlerAdded(context: ChannelHandlerContext) {
+    self.context = context
+    gate.onBytes = { [weak self] in self?.bytesCame() }
+  }
   func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
   func channelActive(context: ChannelHandlerContext) {
@@ -91,12 +96,25 @@ final class HTTPConnection: ChannelInboundHandler, @unchecked Sendable {  // SAF
 
   func channelInactive(context: ChannelHandlerContext) {
     server.closed(self)
+    readArrived()
     if case .taken = phase { return }
     phase = .closed
     if isStreaming { task?.cancel() }
     task = nil
     failBody(ChannelError.ioOnClosedChannel)
     backlog.removeAll()
+  }
+
+  /// The first bytes of a request: all of what is collected must be here in time, as dockerd's `ReadHeaderTimeout` has it for heads. An
+  /// idle connection may stay as long as it likes, and so may an upload.
+  private func bytesCame() {
+    guard case .idle = phase, readDeadline == nil else { return }
+    readDeadline = eventLoop.scheduleTask(in: server.readTimeout) { [weak self] in self?.close() }
+  }
+
+  private func readArrived() {
+    readDeadline?.cancel()
+    readDeadline = nil
   }
 
   func close() {
@@ -171,7 +189,7 @@ extension HTTPConnection {
     server.log.debug("Calling \(head.method.rawValue) \(head.uri)")
 
     let (path, query) = Self.split(head.uri)
-    if head.method == .OPTIONS { return finish(.empty(.ok)) }
+    if head.method == .OPTIONS { return refuse(.empty(.ok)) }
     let prefix = VersionPrefix.split(path)
     guard let match = server.router.match(head.method, prefix.rest) else {
       return refuse(.failure(.notFound, "page not found"))
@@ -220,6 +238,7 @@ extension HTTPConnection {
   /// An answer before the body was read. A client that waits for `100 Continue` may or may not send it now: nothing can follow.
   private func refuse(_ response: Response) {
     if awaitsContinue { keepAlive = false }
+    readArrived()
     phase = .running
     finish(response)
   }
@@ -232,6 +251,7 @@ extension HTTPConnection {
   }
 
   private func run(_ route: Router.Route, _ request: Request) {
+    readArrived()
     phase = .running
     let handler = route.handler
     task = Task { await self.answer(handler, request) }

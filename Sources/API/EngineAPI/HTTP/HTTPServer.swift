@@ -20,6 +20,8 @@ final class HTTPServer: Sendable {
   /// Called on the event loop once nothing was asked for `idleAfter`, again only after something was.
   private let onIdle: (@Sendable () -> Void)?
   private let idleAfter: TimeAmount
+  /// From a request's first byte to the end of its head, or of its JSON.
+  let readTimeout: TimeAmount
   private let state = Mutex(State())
 
   private struct State {
@@ -34,11 +36,13 @@ final class HTTPServer: Sendable {
 
   init(
     router: Router, version: String, log: Logger, idleAfter: TimeAmount = .seconds(3),
+    readTimeout: TimeAmount = .minutes(5),
     onIdle: (@Sendable () -> Void)? = nil
   ) {
     self.router = router
     self.log = log
     self.idleAfter = idleAfter
+    self.readTimeout = readTimeout
     self.onIdle = onIdle
     group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     commonHeaders = [

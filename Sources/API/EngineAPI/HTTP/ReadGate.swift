@@ -9,10 +9,15 @@ final class ReadGate: ChannelInboundHandler {
   typealias InboundOut = ByteBuffer
 
   var isClosed = false
+  /// Told of bytes before the decoder sees them.
+  var onBytes: (() -> Void)?
   private(set) var held: [UInt8] = []
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guard isClosed else { return context.fireChannelRead(data) }
+    guard isClosed else {
+      onBytes?()
+      return context.fireChannelRead(data)
+    }
     held += Self.unwrapInboundIn(data).readableBytesView
   }
 

@@ -27,7 +27,7 @@ struct Request: Sendable {
   func json() throws(EngineError) -> JSON? {
     try checkForJSON()
     guard !body.isEmpty else { return nil }
-    do { return try JSON.parse(body) } catch { throw .invalidParameter("\(error)") }
+    do { return try JSON.parse(body) } catch { throw .invalidParameter(GoJSONWords.of(body, error)) }
   }
 
   private func checkForJSON() throws(EngineError) {

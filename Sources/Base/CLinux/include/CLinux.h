@@ -389,6 +389,26 @@ static inline int cl_bind_inet(int fd, uint32_t address, uint16_t port) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
   return bind(fd, (struct sockaddr *)&a, sizeof a);
 }
+// A numeric IPv4 or IPv6 address; -1 and EINVAL for any other text. NSS is never asked.
+static inline int cl_connect_inet(const char *address, uint16_t port) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+  struct sockaddr_in6 b = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+  int v4 = inet_pton(AF_INET, address, &a.sin_addr) == 1;
+  if (!v4 && inet_pton(AF_INET6, address, &b.sin6_addr) != 1) {
+    errno = EINVAL;
+    return -1;
+  }
+  int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return -1;
+  if (connect(fd, v4 ? (struct sockaddr *)&a : (struct sockaddr *)&b, v4 ? sizeof a : sizeof b) < 0) {
+    int e = errno;
+    close(fd);
+    errno = e;
+    return -1;
+  }
+  return fd;
+}
 static inline int cl_accept(int fd, int flags) { return accept4(fd, NULL, NULL, flags); }
 static inline void cl_ignore_signal(int sig) { signal(sig, SIG_IGN); }
 static inline void cl_default_signal(int sig) { signal(sig, SIG_DFL); }

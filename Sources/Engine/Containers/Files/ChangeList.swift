@@ -81,7 +81,7 @@ struct ChangeList {
   ) throws(SyscallError) -> Content {
     guard depth < Self.maximumDepth else { throw SyscallError("open", path, .nameTooLong) }
     var content = Content()
-    for name in try Self.names(directory) {
+    for name in try Sys.sortedNames(directory) {
       let child: SharedDescriptor
       do throws(SyscallError) { child = SharedDescriptor(try Sys.open(at: directory, name: name, O_PATH)) } catch {
         // The container works on it meanwhile.
@@ -138,32 +138,20 @@ struct ChangeList {
   /// What an opaque directory hides and has nothing for.
   private mutating func addHidden(_ directory: Int32, _ layers: [SharedDescriptor], _ path: String) throws(SyscallError)
   {
-    let present = Set(try Self.names(directory))
+    let present = Set(try Sys.sortedNames(directory))
     var hidden: Set<[CChar]> = []
     for layer in layers {
       let opened = try Sys.open(".", O_RDONLY | O_DIRECTORY, at: layer.raw)
-      hidden.formUnion(try Self.names(opened.raw))
+      hidden.formUnion(try Sys.sortedNames(opened.raw))
     }
-    for name in hidden.subtracting(present).sorted(by: Self.precedes) {
+    for name in Sys.sorted(hidden.subtracting(present)) {
       guard try Self.below(name, in: layers).status != nil else { continue }
       let text = Self.text(name)
       changes.append(ContainerChange(path: path + "/" + text, kind: .deleted))
     }
   }
 
-  private static func names(_ directory: Int32) throws(SyscallError) -> [[CChar]] {
-    var names: [[CChar]] = []
-    try Sys.forEachEntry(directory) { name, _ throws(SyscallError) in
-      names.append(Array(UnsafeBufferPointer(start: name, count: strlen(name) + 1)))
-    }
-    return names.sorted(by: precedes)
-  }
-
   private static func text(_ name: [CChar]) -> String {
     String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  private static func precedes(_ one: [CChar], _ other: [CChar]) -> Bool {
-    one.lazy.map { UInt8(bitPattern: $0) }.lexicographicallyPrecedes(other.lazy.map { UInt8(bitPattern: $0) })
   }
 }
