@@ -85,9 +85,9 @@ let package = Package(
 
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
-    library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "Rootfs", "CCompression", crypto]),
+    library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "Rootfs", "CCompression"]),
     library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", "CLinux", crypto]),
-    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux", "Rootfs"]),
+    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux", "Rootfs", crypto]),
     library("Stores", "Metadata", ["Errdefs", "OCI", "Kernel", grdb]),
 
     // Engine

@@ -57,12 +57,11 @@ import Testing
   }
 
   @Test func theSourceIsTheCallersAgainAtTheEnd() throws {
-    let hashing = HashingSource(Dribble(Self.sample, chunk: 999))
-    let source = try ReadAhead(hashing, buffers: 2, size: 4096)
+    let dribble = Dribble(Self.sample, chunk: 999)
+    let source = try ReadAhead(dribble, buffers: 2, size: 4096)
     #expect(try source.readAll(limit: 1 << 20) == Self.sample)
-    let direct = HashingSource(MemorySource(Self.sample))
-    try direct.drain()
-    #expect(hashing.digest == direct.digest)
-    #expect(hashing.count == Int64(Self.sample.count))
+    let rest = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
+    defer { rest.deallocate() }
+    #expect(try dribble.read(into: rest) == 0)
   }
 }

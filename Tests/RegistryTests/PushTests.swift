@@ -1,3 +1,4 @@
+import Snapshots
 import Archive
 import Errdefs
 import Images

@@ -1,3 +1,4 @@
+import Snapshots
 import Archive
 import NIOCore
 import NIOHTTP1

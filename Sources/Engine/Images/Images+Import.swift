@@ -1,3 +1,4 @@
+import Snapshots
 public import Archive
 import ContentStore
 public import Errdefs

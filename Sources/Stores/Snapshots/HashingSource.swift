@@ -1,3 +1,4 @@
+public import Archive
 import struct Crypto.SHA256
 public import OCI
 
