@@ -130,8 +130,9 @@ extension Containers {
   /// under way fails, and the next daemon finds what it left.
   public func shutDown() async {
     stopping.store(true, ordering: .relaxed)
+    shims.keepNone()
     for container in all() {
-      let shims = container.live.withLock { live in
+      let theirs = container.live.withLock { live in
         // What the shim still tells is for the next daemon.
         live.launch &+= 1
         live.restartDelay?.cancel()
@@ -142,7 +143,7 @@ extension Containers {
         }
         return [live.shim, live.last].compactMap { $0 }
       }
-      for shim in shims { shim.close() }
+      for shim in theirs { shim.close() }
     }
     // What was written last is in the database before it is closed.
     do { try await metadata.write { _ in } } catch { logger.error("finish the database: \(error)") }
