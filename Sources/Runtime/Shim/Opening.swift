@@ -22,8 +22,14 @@ struct Opening {
 
   /// The container to be; nil when the daemon has gone, or let go of this shim.
   mutating func await(_ control: Int32) throws(SyscallError) -> Launch? {
+    var isQuiet = false
     while true {
-      _ = try Sys.poll(control, Int16(POLLIN), timeout: -1)
+      guard try Sys.poll(control, Int16(POLLIN), timeout: isQuiet ? -1 : Self.quiet) != 0 else {
+        isQuiet = true
+        giveBackMemory()
+        continue
+      }
+      isQuiet = false
       let received: ShimProtocol.Received?
       do throws(SyscallError) { received = try ShimProtocol.receive(control, through: buffer.bytes) } catch {
         switch error.errno {
@@ -50,6 +56,17 @@ struct Opening {
         groups = pool
       }
     }
+  }
+
+  /// Milliseconds without a message after which no container is expected any more: what the start of a process and the reading of a
+  /// sample plan touched (1.2 MB) goes back, and a launch faults in again what it needs.
+  private static let quiet: Int32 = 2000
+
+  private func giveBackMemory() {
+    buffer.giveBack()
+    malloc_trim(0)
+    cl_give_back_stack()
+    cl_give_back_code()
   }
 
   /// Removes groups that weren't used. One that was is absent under its old name, which is as good.
