@@ -202,6 +202,30 @@ import Testing
     }
   }
 
+  @Test func aStartWaitsForWhoIsBeingAttached() async throws {
+    try await EngineFixture.run { fixture in
+      let id = try await fixture.create(["echo", "hi"])
+      let pair = try Sys.socketPair(Sys.sockStream)
+      let own = SharedDescriptor(owning: pair.0)
+      let theirs = SharedDescriptor(owning: pair.1)
+      let containers = fixture.containers
+      let (answers, answer) = AsyncStream<Void>.makeStream()
+      let attaching = Task {
+        let request = AttachRequest(stdin: false, stdout: true, stderr: true) { _ in
+          // The client has its answer, and is not yet among those whom a start hands over.
+          answer.yield()
+          try await Task.sleep(for: .milliseconds(300))
+          return AttachRequest.Connection(socket: theirs)
+        }
+        try await containers.attach(id, request)
+      }
+      for await _ in answers { break }
+      try await fixture.containers.start(id)
+      try await attaching.value
+      #expect(EngineFixture.unframed(try receive(own.raw)) == "hi\n")
+    }
+  }
+
   @Test func healthIsProbed() async throws {
     try await EngineFixture.run { fixture in
       let id = try await fixture.create(["sh", "-c", "sleep 0.3; echo up > /tmp/up; sleep 100"]) { config, _ in

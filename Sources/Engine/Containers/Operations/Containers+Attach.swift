@@ -19,6 +19,10 @@ extension Containers {
     }
     _ = try DetachKeys.parse(request.detachKeys)
     let tty = snapshot.config.tty
+    // Once its client has the answer it may start the container, and must not miss what a quick one says. Logs may take their time.
+    let isAwaited = request.stream && !request.logs
+    if isAwaited { container.live.withLock { $0.arriving += 1 } }
+    defer { if isAwaited { Self.arrived(at: container) } }
     let connection = try await request.connect(tty)
     if request.logs {
       let options = LogOptions(stdout: request.stdout, stderr: request.stderr)
@@ -37,8 +41,25 @@ extension Containers {
     if let shim { try await attach(waiting, to: shim, tty: tty) }
   }
 
+  private static func arrived(at container: Container) {
+    let waiting = container.live.withLock { live -> [CheckedContinuation<Void, Never>] in
+      live.arriving -= 1
+      guard live.arriving == 0 else { return [] }
+      defer { live.arrivals = [] }
+      return live.arrivals
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+
   /// Those that attached before the start, in their order.
   func handOver(_ container: Container, to shim: ShimConnection) async throws {
+    await withCheckedContinuation { continuation in
+      let isQuiet = container.live.withLock { live in
+        if live.arriving > 0 { live.arrivals.append(continuation) }
+        return live.arriving == 0
+      }
+      if isQuiet { continuation.resume() }
+    }
     let pending = container.live.withLock { live in
       defer { live.pending = [] }
       return live.pending

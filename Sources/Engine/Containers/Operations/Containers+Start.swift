@@ -76,7 +76,17 @@ extension Containers {
         if snapshot.state.health != nil { snapshot.state.health = ContainerState.Health(status: "starting") }
         apply(prepared.attachment, to: &snapshot)
       }
-      container.live.withLock { $0.shim = shim }
+      let attachedMeanwhile = container.live.withLock { live in
+        live.shim = shim
+        return !live.pending.isEmpty
+      }
+      if attachedMeanwhile {
+        Task {
+          do { try await handOver(container, to: shim) } catch {
+            logger.warning("attach to container \(container.id), which was starting: \(error)")
+          }
+        }
+      }
       tell("start", running)
       watch(container, shim, launch: launch)
       beginHealthChecks(container, launch: launch)

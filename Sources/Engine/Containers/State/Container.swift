@@ -19,6 +19,9 @@ final class Container: Sendable {
     var restarting = false
     /// Clients that attached before the start.
     var pending: [PendingAttach] = []
+    /// Clients that are being answered and will be in `pending` next; a start waits for them.
+    var arriving = 0
+    var arrivals: [CheckedContinuation<Void, Never>] = []
     var execs: [String: Exec] = [:]
     /// Health checks wait here for their exec.
     var execWaiters: [String: Waiter] = [:]
