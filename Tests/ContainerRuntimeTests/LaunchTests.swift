@@ -30,8 +30,9 @@ struct LaunchTests {
   }
 
   @Test func namespacesThatAreNotListedAreTheHosts() throws {
-    let output = try sandbox.sh("for n in net ipc uts; do readlink /proc/self/ns/$n; done; set -- /proc/[0-9]*; echo $#")
-    {
+    let output = try sandbox.sh(
+      "for n in net ipc uts; do readlink /proc/self/ns/$n; done; set -- /proc/[0-9]*; echo $#"
+    ) {
       $0.spec.hostname = nil
       $0.spec.linux.namespaces = [.init(.mount), .init(.cgroup)]
     }

@@ -38,7 +38,8 @@ extension Mounter {
     do throws(SyscallError) {
       return try root.openWithoutLinks(name, O_PATH | O_DIRECTORY)
     } catch  where error.errno == .noSuchFile {
-      try Sys.mkdir(name, at: root.directory.raw)
+      // Another container of the same root file system may have been quicker; what is there is looked at once more.
+      do throws(SyscallError) { try Sys.mkdir(name, at: root.directory.raw) } catch  where error.errno == .fileExists {}
       return try root.openWithoutLinks(name, O_PATH | O_DIRECTORY)
     } catch  where error.errno == .symlinkLoop || error.errno == .notDirectory {
       throw SyscallError("mount", "\(path)\" (must be mounted on ordinary directory)\"", .notDirectory)
