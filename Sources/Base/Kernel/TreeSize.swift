@@ -1,8 +1,8 @@
 import CLinux
-import Kernel
 
-/// The bytes in a tree's files, hard links counted once, as `docker ps -s` counts.
-enum TreeSize {
+/// The bytes in a tree's files, hard links counted once, as `docker ps -s` counts. Links aren't followed, and what is mounted inside
+/// isn't entered (openat2(2), RESOLVE_NO_XDEV).
+public enum TreeSize {
   /// Deeper than any tool reaches; what lies below isn't counted.
   private static let maximumDepth = 512
 
@@ -11,7 +11,7 @@ enum TreeSize {
     let inode: UInt64
   }
 
-  static func measure(_ path: String) throws(SyscallError) -> Int64 {
+  public static func measure(_ path: String) throws(SyscallError) -> Int64 {
     let root = try Sys.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     var linked: Set<File> = []
     return try measure(root.raw, depth: 0, &linked)
@@ -42,11 +42,15 @@ enum TreeSize {
     guard depth < maximumDepth else { return total }
     for child in children {
       let descriptor: Descriptor
-      do throws(SyscallError) { descriptor = try Sys.open(at: directory, name: child, O_RDONLY | O_DIRECTORY) } catch {
-        guard error.errno == .noSuchFile || error.errno == .notDirectory || error.errno == .symlinkLoop else {
-          throw error
+      do throws(SyscallError) {
+        // RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS: a name may be swapped meanwhile.
+        descriptor = try Sys.openat2(
+          at: directory, name: child, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve: 0x01 | 0x02)
+      } catch {
+        switch error.errno {
+        case .noSuchFile, .notDirectory, .symlinkLoop, .crossDevice: continue
+        default: throw error
         }
-        continue
       }
       let size = try measure(descriptor.raw, depth: depth + 1, &linked)
       total = total.addingReportingOverflow(size).overflow ? Int64.max : total + size
