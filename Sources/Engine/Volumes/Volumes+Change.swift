@@ -29,8 +29,19 @@ extension Volumes {
             try Sys.syncDirectory(root)
           }
         } catch {
-          try? await metadata.write(durable: true) { try $0.updateVolume(id, name: before.name, record: before.record) }
-          throw Self.failure("rename \(old.name)", error)
+          let failure = error
+          do {
+            try await blocking { [self] in
+              // It didn't move when the old place is still there.
+              guard !Sys.exists(directory(old.name)) else { return }
+              try Sys.rename(directory(name), to: directory(old.name), flags: 1)
+              try writeRecord(old, in: directory(old.name))
+            }
+            try await metadata.write(durable: true) {
+              try $0.updateVolume(id, name: before.name, record: before.record)
+            }
+          } catch { logger.error("volume \(old.name) keeps half of its name \(name) until the next start: \(error)") }
+          throw Self.failure("rename \(old.name)", failure)
         }
         table.withLock { table in
           table.byID[id]?.volume = new
