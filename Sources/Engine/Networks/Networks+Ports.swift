@@ -12,11 +12,6 @@ struct Publication: Sendable {
 }
 
 extension Networks {
-  /// Checks without taking anything, for `create`: addresses and ports that can't be. - Throws: 400.
-  public func validate(_ bindings: [PortBinding]) throws {
-    for binding in bindings { _ = try PortDemand(binding, defaultAddress: configuration.defaultBinding) }
-  }
-
   /// Takes a port of the host for each demand and leads it to the container. What was taken before a failure is in `publication`.
   func publish(
     _ demands: [PortDemand], endpoint: Endpoint, into publication: inout Publication
