@@ -149,6 +149,9 @@ public final class Containers: Sendable {
 
   func all() -> [Container] { table.withLock { Array($0.byID.values) } }
 
+  /// Every container as it is now, in no order.
+  public func snapshots() -> [ContainerSnapshot] { all().map(\.snapshot) }
+
   /// All that is known of it now. Throws `No such container: x`.
   public func inspect(_ reference: String) throws -> ContainerSnapshot {
     let container = try find(reference)

@@ -100,8 +100,7 @@ struct ContainerUses: ImageUsers {
   let containers: Containers
 
   func imageUses() -> [ImageUse] {
-    let snapshots = (try? containers.list(ListOptions(all: true))) ?? []
-    return snapshots.compactMap { snapshot in
+    containers.snapshots().compactMap { snapshot in
       guard let image = Digest(snapshot.imageID) else { return nil }
       return ImageUse(
         containerID: snapshot.id, image: image, reference: snapshot.config.image, isRunning: snapshot.state.running)

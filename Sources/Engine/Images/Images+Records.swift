@@ -42,7 +42,12 @@ extension Images {
       }
     }
     for (name, image) in names {
-      guard let reference = try? Reference(name), let id = Digest(image), table.entries[id] != nil else { continue }
+      guard let reference = try? Reference(name), let id = Digest(image) else {
+        logger.error("an image's name can't be read", metadata: ["name": "\(name)", "image": "\(image)"])
+        continue
+      }
+      // The name of an image that can't be read waits with it.
+      guard table.entries[id] != nil else { continue }
       table.setName(reference, to: id)
     }
     return table

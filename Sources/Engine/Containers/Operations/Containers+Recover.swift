@@ -102,15 +102,19 @@ extension Containers {
     }
     for exec in state.execs where exec.code == nil { table.withLock { $0.execs[exec.id] = container.id } }
     let frozen = (try? cgroup(of: container.snapshot).isFrozen()) ?? false
-    container.update { snapshot in
+    var attachment: NetworkAttachment?
+    if let record = container.snapshot.network {
+      do { attachment = try networks.attachment(record: record) } catch {
+        logger.error("read the network of container \(container.id): \(error)")
+      }
+    }
+    container.update { [attachment] snapshot in
       snapshot.state.status = frozen ? .paused : .running
       if let started = state.started {
         snapshot.state.pid = started.pid
         snapshot.state.startedAt = started.startedAt
       }
-      if let record = snapshot.network, let attachment = try? networks.attachment(record: record) {
-        apply(attachment, to: &snapshot)
-      }
+      if let attachment { apply(attachment, to: &snapshot) }
     }
     await save(container)
     logger.info("container \(container.id) goes on")
