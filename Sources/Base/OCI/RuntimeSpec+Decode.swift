@@ -106,14 +106,6 @@ extension RuntimeSpec.Capabilities {
 }
 
 extension JSONFields {
-  /// Members that would have to be kept and can't be: better an error than a container without them. An empty object asks for nothing.
-  func refuse(_ keys: [String]) throws(JSONError) {
-    for key in keys {
-      guard let value = value(key), value.objectValue?.isEmpty != true else { continue }
-      throw JSONError(path: path(of: key), "is not supported")
-    }
-  }
-
   /// An unsigned integer of 64 bits. What is above `Int64.max` went through a double, whose nearest value to
   /// `UInt64.max` lies one above it.
   func unsigned(_ key: String) throws(JSONError) -> UInt64? {

@@ -1,7 +1,6 @@
 extension RuntimeSpec.Linux {
   init(_ fields: JSONFields) throws(JSONError) {
     self.init()
-    try fields.refuse(["intelRdt", "netDevices", "memoryPolicy"])
     namespaces =
       try fields.list("namespaces") { fields throws(JSONError) in
         let type = try fields.required("type", try fields.string("type"))
@@ -28,7 +27,23 @@ extension RuntimeSpec.Linux {
     maskedPaths = try fields.strings("maskedPaths") ?? []
     readonlyPaths = try fields.strings("readonlyPaths") ?? []
     mountLabel = try fields.string("mountLabel")
-    personality = try fields.object("personality") { fields throws(JSONError) in try fields.string("domain") } ?? nil
+    personality = try fields.object("personality") { fields throws(JSONError) in
+      // config-linux.md: "currently no additional flag values are supported"
+      if let flags = try fields.strings("flags"), !flags.isEmpty {
+        throw JSONError(path: fields.path(of: "flags"), "no flags are supported")
+      }
+      return try fields.required("domain", try fields.string("domain"))
+    }
+    intelRDT = try fields.object("intelRdt") { fields throws(JSONError) in try RuntimeSpec.IntelRDT(fields) }
+    memoryPolicy = try fields.object("memoryPolicy") { fields throws(JSONError) in
+      try RuntimeSpec.MemoryPolicy(fields)
+    }
+    if let devices = try fields.fields("netDevices") {
+      for (name, _) in devices.object.members {
+        netDevices[name] =
+          try devices.object(name) { fields throws(JSONError) in try fields.string("name") ?? name } ?? name
+      }
+    }
   }
 }
 
@@ -47,7 +62,6 @@ extension RuntimeSpec.Resources {
   /// Reads a `resources` object, which update takes by itself.
   public init(_ fields: JSONFields) throws(JSONError) {
     self.init()
-    try fields.refuse(["network", "rdma"])
     devices =
       try fields.list("devices") { fields throws(JSONError) in
         RuntimeSpec.DeviceRule(
@@ -59,6 +73,7 @@ extension RuntimeSpec.Resources {
       memory.limit = try fields.int("limit")
       memory.reservation = try fields.int("reservation")
       memory.swap = try fields.int("swap")
+      memory.kernelTCP = try fields.int("kernelTCP")
       memory.swappiness = try fields.unsigned("swappiness")
       memory.disableOOMKiller = try fields.bool("disableOOMKiller")
       memory.checkBeforeUpdate = try fields.bool("checkBeforeUpdate")
@@ -86,6 +101,12 @@ extension RuntimeSpec.Resources {
           limit: try fields.unsigned("limit") ?? 0)
       } ?? []
     unified = try fields.map("unified") ?? [:]
+    network = try fields.object("network") { fields throws(JSONError) in try Network(fields) }
+    if let devices = try fields.fields("rdma") {
+      for (name, _) in devices.object.members {
+        rdma[name] = try devices.object(name) { fields throws(JSONError) in try RDMA(fields) }
+      }
+    }
   }
 }
 

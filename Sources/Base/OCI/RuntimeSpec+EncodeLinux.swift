@@ -14,6 +14,13 @@ extension RuntimeSpec.Linux {
     builder.strings("readonlyPaths", readonlyPaths)
     builder.set("mountLabel", mountLabel)
     if let personality { builder.set("personality", ["domain": personality]) }
+    builder.set("intelRdt", intelRDT?.json)
+    builder.set("memoryPolicy", memoryPolicy?.json)
+    if !netDevices.isEmpty {
+      builder.set(
+        "netDevices",
+        .object(JSONObject(netDevices.sorted { $0.key < $1.key }.map { ($0.key, ["name": .string($0.value)]) })))
+    }
     if !timeOffsets.isEmpty {
       builder.set(
         "timeOffsets", .object(JSONObject(timeOffsets.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) })))
@@ -73,6 +80,7 @@ extension RuntimeSpec.Resources {
       inner.set("limit", memory.limit)
       inner.set("reservation", memory.reservation)
       inner.set("swap", memory.swap)
+      inner.set("kernelTCP", memory.kernelTCP)
       inner.set("swappiness", integer: memory.swappiness)
       inner.set("disableOOMKiller", memory.disableOOMKiller)
       inner.set("checkBeforeUpdate", memory.checkBeforeUpdate)
@@ -102,6 +110,10 @@ extension RuntimeSpec.Resources {
         return builder.json
       })
     if !unified.isEmpty { builder.set("unified", unified) }
+    builder.set("network", network?.json)
+    if !rdma.isEmpty {
+      builder.set("rdma", .object(JSONObject(rdma.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) })))
+    }
     return builder.json
   }
 }

@@ -14,6 +14,10 @@ extension RuntimeSpec {
     public var readonlyPaths: [String] = []
     public var mountLabel: String?
     public var personality: String?
+    public var intelRDT: IntelRDT?
+    public var memoryPolicy: MemoryPolicy?
+    /// Interfaces of the host that move into the container: by their names, with the names that they get there.
+    public var netDevices: [String: String] = [:]
     public init() {}
 
     public func namespace(_ kind: NamespaceKind) -> Namespace? { namespaces.first { $0.kind == kind } }
@@ -115,6 +119,9 @@ extension RuntimeSpec {
     public var blockIO: BlockIO?
     public var hugepageLimits: [HugepageLimit] = []
     public var unified: [String: String] = [:]
+    public var network: Network?
+    /// By the device's name.
+    public var rdma: [String: RDMA] = [:]
     public init() {}
 
     public struct Memory: Sendable, Equatable {
@@ -122,6 +129,8 @@ extension RuntimeSpec {
       public var reservation: Int64?
       /// Memory and swap together.
       public var swap: Int64?
+      /// v1's TCP buffers.
+      public var kernelTCP: Int64?
       public var swappiness: UInt64?
       public var disableOOMKiller: Bool?
       public var checkBeforeUpdate: Bool?

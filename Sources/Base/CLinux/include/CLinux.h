@@ -179,6 +179,10 @@ static inline long cl_sched_setattr(uint32_t policy, uint64_t flags, int32_t nic
 static inline long cl_sched_setaffinity(const uint64_t *mask, size_t size) {
   return syscall(SYS_sched_setaffinity, 0, size, mask);
 }
+// set_mempolicy(2)
+static inline long cl_set_mempolicy(int mode, const uint64_t *nodes, unsigned long bits) {
+  return syscall(SYS_set_mempolicy, mode, nodes, bits);
+}
 // ioprio_set(2) of IOPRIO_WHO_PROCESS, the caller
 static inline long cl_ioprio_set(int priority) { return syscall(SYS_ioprio_set, 1, 0, priority); }
 static inline int cl_personality(unsigned long persona) { return personality(persona); }
@@ -207,6 +211,10 @@ static inline int cl_prctl(int op, unsigned long a, unsigned long b, unsigned lo
 static inline long cl_seccomp_filter(const void *filter, unsigned short count, unsigned flags) {
   struct sock_fprog p = {count, (struct sock_filter *)filter};
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p);
+}
+// A null filter: EFAULT when the flags are known, EINVAL when they aren't.
+static inline long cl_seccomp_fault(unsigned flags) {
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL);
 }
 static inline long cl_bpf(int cmd, union bpf_attr *attr) { return syscall(SYS_bpf, cmd, attr, sizeof *attr); }
 // libm, by the compiler's builtins: math.h would clash with other modules' declarations of it.
