@@ -59,6 +59,14 @@ final class Bundle {
     func run(_ words: [String], deadline: UInt64 = 60) throws -> Command.Result {
       try command.run(prefix + words, deadline: deadline)
     }
+
+    /// A shell's script where the runtime is.
+    func shell(_ script: String, deadline: UInt64 = 120) throws -> Command.Result {
+      guard let peers = Peers.command else {
+        return try Command(path: "/bin/sh").run(["-c", script], deadline: deadline)
+      }
+      return try Command(path: peers.path).run(peers.prefix + ["sh", "-c", script], deadline: deadline)
+    }
   }
 
   var berth: Runtime {

@@ -64,7 +64,7 @@ final class InitStage {
     let root = try attachRoot(stage)
 
     try stage.enter(.mounts)
-    var mounter = Mounter(root: root, cgroups: cgroups, pins: plan.pins)
+    var mounter = Mounter(root: root, cgroups: cgroups, pins: plan.pins, label: spec.linux.mountLabel)
     for (index, mount) in spec.mounts.enumerated() {
       do throws(RootfsError) { try mounter.mount(mount, source: sources[index]) } catch {
         throw LaunchFailure(step: error.step, errno: error.errno, object: error.object, message: error.message)
@@ -115,7 +115,7 @@ final class InitStage {
     try stage.enter(.pivot)
     try stage.mounting { () throws(RootfsError) in
       try Rootfs.pivot(into: mounter.root)
-      try Rootfs.setRootPropagation(spec.linux.rootfsPropagation)
+      if let propagation { try Rootfs.setRootPropagation(propagation) }
     }
 
     try stage.enter(.hostname)
@@ -183,10 +183,22 @@ final class InitStage {
       place = path
     }
     return try stage.mounting { () throws(RootfsError) in
+      if propagation?.staysSlave == true, root != nil || !plan.rootfs.isOverlay {
+        let mount: Descriptor
+        if let root { mount = try Rootfs.duplicate(root) } else { mount = try plan.rootfs.mount() }
+        try Rootfs.makeSlave(mount)
+        try Rootfs.leavePropagation()
+        return try Rootfs.attach(mount, over: place)
+      }
       try Rootfs.leavePropagation()
       if let root { return try Rootfs.attach(try Rootfs.duplicate(root), over: place) }
       return try Rootfs.attach(try plan.rootfs.mount(), over: place)
     }
+  }
+
+  /// Known to be one by `ConfigurationCheck`.
+  private var propagation: Rootfs.RootPropagation? {
+    plan.spec.linux.rootfsPropagation.flatMap { Rootfs.RootPropagation(rawValue: $0) }
   }
 
   private func openTerminal(in root: borrowing Root, console: Bool, _ stage: Stage) throws(LaunchFailure)
@@ -205,6 +217,9 @@ final class InitStage {
 }
 
 extension LaunchPlan.Rootfs {
+  /// A file system of the container's own, which nobody else has mounted.
+  var isOverlay: Bool { if case .overlay = self { true } else { false } }
+
   /// A detached mount of it.
   func mount() throws(RootfsError) -> Descriptor {
     switch self {

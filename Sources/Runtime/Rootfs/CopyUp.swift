@@ -8,7 +8,14 @@ import Kernel
 enum CopyUp {
   private static let depthLimit = 128
 
-  static func copy(from source: borrowing Descriptor, to target: borrowing Descriptor) throws(SyscallError) {
+  /// `ownsTop`: the tmpfs' own directory gets the hidden one's owner; its mode it has by a mount option.
+  static func copy(from source: borrowing Descriptor, to target: borrowing Descriptor, ownsTop: Bool)
+    throws(SyscallError)
+  {
+    if ownsTop {
+      let status = try Sys.fstat(source.raw)
+      try Sys.chown("", status.st_uid, status.st_gid, at: target.raw)
+    }
     let readable = try Sys.open(".", O_RDONLY | O_DIRECTORY, at: source.raw)
     try directory(readable, target.raw, depth: 0)
   }

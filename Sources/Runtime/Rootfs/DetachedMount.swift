@@ -30,11 +30,13 @@ public enum DetachedMount {
   }
 
   /// A copy of what is at that place on the host, with all that is mounted below it when `recursive`.
-  public static func copy(of path: String, recursive: Bool, at directory: Int32 = Sys.currentDirectory)
-    throws(SyscallError)
-    -> Descriptor
-  {
-    try Sys.openTree(path, at: directory, flags: clone | (recursive ? UInt32(AT_RECURSIVE) : 0))
+  /// `following`: a link at its end; otherwise the link itself.
+  public static func copy(
+    of path: String, recursive: Bool, following: Bool = true, at directory: Int32 = Sys.currentDirectory
+  ) throws(SyscallError) -> Descriptor {
+    try Sys.openTree(
+      path, at: directory,
+      flags: clone | (recursive ? UInt32(AT_RECURSIVE) : 0) | (following ? 0 : UInt32(AT_SYMLINK_NOFOLLOW)))
   }
 
   /// A copy of what a descriptor stands for: a mount's root, or any file, directory or device in it.

@@ -17,6 +17,11 @@ public struct MountOptions: Sendable, Equatable {
   /// `tmpcopyup`: a tmpfs begins with what the image has at that place.
   public var copyUp = false
   public var idMapped = false
+  /// crun's `copy-symlink`: a link at the source is made again at the destination, and nothing mounted.
+  public var copySymlink = false
+  /// crun's `src-nofollow` and `dest-nofollow`: a link there is mounted, or mounted over, itself.
+  public var sourceIsNotFollowed = false
+  public var destinationIsNotFollowed = false
   /// `key=value` and flags for the file system.
   public var data: [Datum] = []
 
@@ -54,10 +59,22 @@ public struct MountOptions: Sendable, Equatable {
 
   private mutating func add(_ option: String) {
     switch option {
-    case "", "defaults", "remount": return
+    case "", "defaults", "remount", "silent", "loud": return
+    // Of file systems, not of mounts: crun takes the words for a whole tree and does nothing, as the kernel can't.
+    case "rsync", "rasync", "rdirsync", "rmand", "rnomand": return
+    // It is the kernel's choice where nothing else is said (mount(2)): there is nothing to take back but what was said before.
+    case "norelatime": return
+    case "nostrictatime": if set & Self.strictAccessTime == 0 { return } else { Self.apply(0, true, &set, &clear) }
+    case "rnorelatime": return
+    case "rnostrictatime":
+      if recursiveSet & Self.strictAccessTime == 0 { return }
+      Self.apply(0, true, &recursiveSet, &recursiveClear)
     case "bind": bind = true
     case "rbind": (bind, recursive) = (true, true)
     case "tmpcopyup": copyUp = true
+    case "copy-symlink": copySymlink = true
+    case "src-nofollow": sourceIsNotFollowed = true
+    case "dest-nofollow": destinationIsNotFollowed = true
     case "idmap", "ridmap": idMapped = true
     case "private", "rprivate": propagate(Self.private, option)
     case "slave", "rslave": propagate(Self.slave, option)
@@ -108,8 +125,8 @@ public struct MountOptions: Sendable, Equatable {
     case "exec": (noExec, false)
     case "noatime": (noAccessTime, true)
     case "atime": (noAccessTime, false)
-    case "relatime", "nostrictatime": (0, true)
-    case "strictatime", "norelatime": (strictAccessTime, true)
+    case "relatime": (0, true)
+    case "strictatime": (strictAccessTime, true)
     case "nodiratime": (noDirectoryAccessTime, true)
     case "diratime": (noDirectoryAccessTime, false)
     case "nosymfollow": (noSymlinkFollow, true)

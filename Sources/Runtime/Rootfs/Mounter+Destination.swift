@@ -9,8 +9,11 @@ extension Mounter {
     "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
   ]
 
-  /// The place that a mount goes to, made if it is missing; O_PATH.
-  borrowing func destination(of mount: RuntimeSpec.Mount, isDirectory: Bool) throws(SyscallError) -> Descriptor {
+  /// The place that a mount goes to, made if it is missing; O_PATH. `following`: a link at its end, as the kernel would; otherwise the
+  /// link itself is the place.
+  borrowing func destination(of mount: RuntimeSpec.Mount, isDirectory: Bool, following: Bool = true)
+    throws(SyscallError) -> Descriptor
+  {
     let path = Self.cleaned(mount.destination)
     switch path {
     case "/": throw SyscallError("mount", "/", .busy)
@@ -24,12 +27,33 @@ extension Mounter {
       }
       return try root.openWithoutLinks(path, O_PATH)
     }
+    if !following, let link = try link(at: path) { return link }
     let place = isDirectory ? try root.makeDirectory(path) : try root.makeFile(path)
     // A link of the image may have led into procfs, where a mount would fake what the kernel says (CVE-2019-16884, 2023-27561).
     guard try Sys.fileSystem(place.raw).f_type != 0x9fa0 else {  // PROC_SUPER_MAGIC
       throw SyscallError("mount", "\(path)\" (inside /proc)\"", .notPermitted)
     }
     return place
+  }
+
+  /// Where a link is to be made: neither procfs nor anything that its directories' links lead out to.
+  borrowing func linkPlace(of mount: RuntimeSpec.Mount) throws(SyscallError) -> Root.Place {
+    let path = Self.cleaned(mount.destination)
+    guard let slash = path.lastIndex(of: "/"), path != "/" else { throw SyscallError("symlink", path, .fileExists) }
+    let place = try root.place(path[path.index(after: slash)...], in: String(path[..<slash]))
+    guard try Sys.fileSystem(place.directory.raw).f_type != 0x9fa0 else {
+      throw SyscallError("symlink", "\(path)\" (inside /proc)\"", .notPermitted)
+    }
+    return place
+  }
+
+  /// The symbolic link of that path; `nil` for anything else.
+  private borrowing func link(at path: String) throws(SyscallError) -> Descriptor? {
+    do throws(SyscallError) {
+      let found = try root.open(path, O_PATH | O_NOFOLLOW)
+      guard try Sys.fstat(found.raw).type == FileType.link else { return nil }
+      return found
+    } catch  where error.errno == .noSuchFile { return nil }
   }
 
   /// `/proc` and `/sys` must be directories of the root itself: a link there sends the kernel's files somewhere else.

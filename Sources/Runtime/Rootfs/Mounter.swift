@@ -10,11 +10,14 @@ public struct Mounter: ~Copyable {
   private let cgroups: CgroupMounts?
   /// By destination.
   private let pins: [String: SourcePin]
+  /// `linux.mountLabel`: SELinux' context of the file systems that are made.
+  private let label: String?
 
-  public init(root: consuming Root, cgroups: CgroupMounts?, pins: [String: SourcePin] = [:]) {
+  public init(root: consuming Root, cgroups: CgroupMounts?, pins: [String: SourcePin] = [:], label: String? = nil) {
     self.root = root
     self.cgroups = cgroups
     self.pins = pins
+    self.label = label.flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// Opens the sources of bind mounts that a caller with fewer rights, or outside the host's propagation, could not open: by the
@@ -77,7 +80,13 @@ public struct Mounter: ~Copyable {
     throws(SyscallError) -> Descriptor
   {
     let source = mount.source ?? ""
-    guard let pin else { return try DetachedMount.copy(of: source, recursive: options.recursive) }
+    if options.copySymlink, try Sys.status(source, flags: AT_SYMLINK_NOFOLLOW).type == FileType.link {
+      return try Sys.open(source, O_PATH | O_NOFOLLOW)
+    }
+    guard let pin else {
+      return try DetachedMount.copy(
+        of: source, recursive: options.recursive, following: !options.sourceIsNotFollowed)
+    }
     let file = try pin.open(source)
     return try DetachedMount.copy(of: file.raw, recursive: options.recursive)
   }
@@ -90,6 +99,7 @@ public struct Mounter: ~Copyable {
         SharedDescriptor(try Self.copy(of: mount, options, pins[mount.destination]))
       }
     let tree = source.raw
+    if options.copySymlink, try Sys.fstat(tree).type == FileType.link { return try makeLink(tree, mount) }
     if options.set | options.clear | options.propagation != 0 {
       // Only what was said: an attribute of the source that nobody named stays (it may be locked).
       try Sys.mountSetAttributes(
@@ -103,8 +113,24 @@ public struct Mounter: ~Copyable {
       try Sys.mountSetAttributes(tree, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
     }
     let isDirectory = try Sys.fstat(tree).type == FileType.directory
-    let place = try destination(of: mount, isDirectory: isDirectory)
+    let place = try destination(of: mount, isDirectory: isDirectory, following: !options.destinationIsNotFollowed)
     try Sys.moveMount(tree, to: "", at: place.raw)
+    if options.propagation == MountOptions.unbindable {
+      // Last: what is unbindable can't be moved to everywhere.
+      try Sys.mountSetAttributes(tree, propagation: options.propagation, recursive: options.propagationRecursive)
+    }
+  }
+
+  /// The link of the host again; one that is there must be the same.
+  private borrowing func makeLink(_ link: Int32, _ mount: RuntimeSpec.Mount) throws(SyscallError) {
+    let target = try Sys.readlink("", at: link)
+    let place = try linkPlace(of: mount)
+    guard let name = place.name else { throw SyscallError("symlink", mount.destination, .fileExists) }
+    do throws(SyscallError) { try Sys.symlink(target, name, at: place.directory.raw) } catch
+      where error.errno == .fileExists
+    {
+      guard (try? Sys.readlink(name, at: place.directory.raw)) == target else { throw error.on(mount.destination) }
+    }
   }
 
   private mutating func mountFileSystem(_ mount: RuntimeSpec.Mount, _ options: MountOptions) throws(SyscallError) {
@@ -118,7 +144,8 @@ public struct Mounter: ~Copyable {
         data.append(.init(key: "mode", value: String(try Sys.fstat(existing.raw).st_mode & 0o7777, radix: 8)))
       }
     }
-    place = try destination(of: mount, isDirectory: true)
+    if let label, !["proc", "sysfs", "mqueue"].contains(type) { data.append(.init(key: "context", value: label)) }
+    place = try destination(of: mount, isDirectory: true, following: !options.destinationIsNotFollowed)
     let detached: Descriptor
     do throws(SyscallError) {
       detached = try DetachedMount.fileSystem(type, source: mount.source ?? type, data: data, attributes: options.set)
@@ -127,8 +154,16 @@ public struct Mounter: ~Copyable {
       detached = try DetachedMount.copy(of: type == "sysfs" ? "/sys" : "/dev/mqueue", recursive: true)
       try Sys.mountSetAttributes(detached.raw, set: options.set, recursive: true)
     }
-    if options.copyUp { try CopyUp.copy(from: place, to: detached) }
+    if options.copyUp {
+      try CopyUp.copy(
+        from: place, to: detached, ownsTop: !data.contains { $0.key == "uid" || $0.key == "gid" })
+    }
     try Sys.moveMount(detached.raw, to: "", at: place.raw)
+    if options.recursiveSet | options.recursiveClear != 0 {
+      try Sys.mountSetAttributes(
+        detached.raw, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
+    }
+    // A new mount has no peers: private, and slave of nobody.
     if options.propagation == MountOptions.shared || options.propagation == MountOptions.unbindable {
       try Sys.mountSetAttributes(detached.raw, propagation: options.propagation)
     }

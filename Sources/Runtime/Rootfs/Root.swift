@@ -103,6 +103,11 @@ public struct Root: ~Copyable, Sendable {
     return Place(directory: try openWithoutLinks(walk.parent, O_PATH | O_DIRECTORY), name: nil)
   }
 
+  /// A name in a directory, which is made if it is missing; the name isn't looked at.
+  borrowing func place(_ name: Substring, in directory: String) throws(SyscallError) -> Place {
+    Place(directory: try makeDirectory(directory), name: String(name))
+  }
+
   private static func child(_ name: String, of parent: borrowing Descriptor, mode: mode_t) throws(SyscallError)
     -> Descriptor
   {

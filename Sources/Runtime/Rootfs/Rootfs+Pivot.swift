@@ -1,5 +1,5 @@
 import CLinux
-import Kernel
+public import Kernel
 
 extension Rootfs {
   /// Makes the tree this process's root directory and drops every mount of the host.
@@ -20,15 +20,32 @@ extension Rootfs {
     } catch { throw RootfsError(step: "pivot", "/", error, doing: "change root") }
   }
 
-  /// `linux.rootfsPropagation`, of the root's own mount, which has no peer but those to come.
-  public static func setRootPropagation(_ name: String?) throws(RootfsError) {
+  /// `linux.rootfsPropagation`: what becomes of the container's root, a mount of its own.
+  public enum RootPropagation: String, Sendable, CaseIterable {
+    case `private`, rprivate, slave, rslave, shared, rshared, unbindable, runbindable
+
+    /// The root gets what the host mounts below it later: it must leave the host's peer group by becoming its slave, before the mount
+    /// namespace leaves it.
+    public var staysSlave: Bool { self == .slave || self == .rslave }
+  }
+
+  /// Before the root is attached: a slave of the host's mounts with all below it, since whatever else stayed a peer of the host's would
+  /// show it what the container mounts.
+  public static func makeSlave(_ root: borrowing Descriptor) throws(RootfsError) {
+    do throws(SyscallError) {
+      try Sys.mountSetAttributes(root.raw, propagation: MountOptions.slave, recursive: true)
+    } catch { throw RootfsError(step: "rootfs", "/", error, doing: "set propagation of rootfs") }
+  }
+
+  /// After the change into it, which a shared root would stand in the way of (pivot_root(2)). The mount's peers are those to come.
+  public static func setRootPropagation(_ propagation: RootPropagation) throws(RootfsError) {
     let flag: Int
-    switch name {
-    case nil, "", "private", "rprivate", "slave", "rslave": return
-    case "shared", "rshared": flag = Int(MS_SHARED)
-    case "unbindable", "runbindable": flag = Int(MS_UNBINDABLE)
-    case let other?:
-      throw RootfsError(step: "pivot", errno: EINVAL, object: other, "unknown rootfsPropagation \"\(other)\"")
+    switch propagation {
+    case .private, .rprivate, .slave, .rslave: return
+    case .shared: flag = Int(MS_SHARED)
+    case .rshared: flag = Int(MS_SHARED | MS_REC)
+    case .unbindable: flag = Int(MS_UNBINDABLE)
+    case .runbindable: flag = Int(MS_UNBINDABLE | MS_REC)
     }
     do throws(SyscallError) {
       try Sys.mount(nil, "/", flags: UInt(flag))
