@@ -48,9 +48,11 @@ extension Cgroup {
       if let place = place("hugetlb") {
         try setHugepages(limit, place)
       } else {
-        warnings.append("hugepage limit discarded: no hugetlb controller is mounted")
+        throw refusal("hugetlb", "hugepageLimits", limit.pageSize)
       }
     }
+    if let network = resources.network { try setNetwork(network) }
+    for (device, limit) in resources.rdma.sorted(by: { $0.key < $1.key }) { try setRDMA(device, limit) }
     if !resources.unified.isEmpty { warnings += try setUnified(resources.unified) }
     return warnings
   }
@@ -100,6 +102,7 @@ extension Cgroup {
 extension RuntimeSpec.Resources.Memory {
   var namesAny: Bool {
     limit != nil || reservation != nil || swap != nil || swappiness != nil || disableOOMKiller != nil
+      || kernelTCP != nil
   }
 }
 

@@ -6,6 +6,7 @@ extension Cgroup {
     var warnings: [String] = []
     var swap = memory.swap.flatMap { $0 == 0 ? nil : $0 }
     let limit = memory.limit.flatMap { $0 == 0 ? nil : $0 }
+    if memory.checkBeforeUpdate == true, let limit { try checkUsage(limit, "memory.usage_in_bytes", place) }
     let countsSwap = Sys.exists(place.directory + "/memory.memsw.limit_in_bytes")
     if let asked = swap, !countsSwap {
       if asked > 0 && asked != limit { warnings.append("swap limit discarded: this kernel doesn't account for swap") }
@@ -26,6 +27,9 @@ extension Cgroup {
     if let reservation = memory.reservation, reservation != 0 {
       try write(place, "memory.soft_limit_in_bytes", String(reservation))
     }
+    if let limit = memory.kernelTCP, try !writeIfPresent(place, "memory.kmem.tcp.limit_in_bytes", String(limit)) {
+      warnings.append("kernel TCP memory limit discarded: this kernel has no memory.kmem.tcp.limit_in_bytes")
+    }
     if let disable = memory.disableOOMKiller {
       let isDisabled = try table(place, "memory.oom_control")["oom_kill_disable"] == 1
       if disable != isDisabled {
@@ -42,6 +46,14 @@ extension Cgroup {
       try write(place, "memory.swappiness", String(swappiness))
     }
     return warnings
+  }
+
+  /// `checkBeforeUpdate`: a limit below what is in use is refused, before anything is reclaimed or killed for it.
+  func checkUsage(_ limit: Int64, _ file: String, _ place: Place) throws(CgroupError) {
+    guard limit > 0, let usage = try number(place, file), usage > UInt64(clamping: limit) else { return }
+    throw CgroupError(
+      "set", controller: "memory", path: place.directory, value: String(limit), .busy,
+      reason: "rejecting memory limit \(limit) < usage \(usage)")
   }
 
   /// EBUSY is the kernel's word for "more is in use, and can't be reclaimed".

@@ -5,13 +5,7 @@ extension Cgroup {
   func setMemoryV2(_ memory: RuntimeSpec.Resources.Memory, _ place: Place) throws(CgroupError) -> [String] {
     var warnings: [String] = []
     let limit = memory.limit.flatMap { $0 == 0 ? nil : $0 }
-    if memory.checkBeforeUpdate == true, let limit, limit > 0, let usage = try number(place, "memory.current"),
-      usage > UInt64(clamping: limit)
-    {
-      throw CgroupError(
-        "set", controller: "memory", path: place.directory + "/memory.max", value: String(limit), .busy,
-        reason: "rejecting memory limit \(limit) < usage \(usage)")
-    }
+    if memory.checkBeforeUpdate == true, let limit { try checkUsage(limit, "memory.current", place) }
     let swap: Int64?
     do throws(Cgroups.SwapReason) {
       swap = try Cgroups.swapLimit(memoryAndSwap: memory.swap, memory: limit)
@@ -31,6 +25,7 @@ extension Cgroup {
     if let swappiness = memory.swappiness, swappiness != UInt64(bitPattern: -1) {
       warnings.append("memory swappiness discarded: cgroup v2 has none")
     }
+    if memory.kernelTCP != nil { warnings.append("kernel TCP memory limit discarded: cgroup v2 has none") }
     if memory.disableOOMKiller == true { warnings.append("disabling of the OOM killer discarded: cgroup v2 can't") }
     return warnings
   }

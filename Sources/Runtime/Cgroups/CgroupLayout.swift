@@ -51,6 +51,22 @@ public struct CgroupLayout: Sendable, Equatable {
     return layout ?? found
   }
 
+  /// The same with v1's hierarchy of that name, which controls nothing, where one is mounted.
+  public func adding(named name: String) throws(SyscallError) -> CgroupLayout {
+    let mounts = try Sys.readFile("/proc/self/mountinfo")
+    for line in mounts.split(separator: UInt8(ascii: "\n")) {
+      let fields = line.split(separator: UInt8(ascii: " "))
+      guard let dash = fields.firstIndex(where: { $0.elementsEqual("-".utf8) }), dash >= 6, dash + 3 < fields.count,
+        fields[dash + 1].elementsEqual("cgroup".utf8), fields[3].elementsEqual("/".utf8),
+        fields[dash + 3].split(separator: UInt8(ascii: ",")).contains(where: { $0.elementsEqual("name=\(name)".utf8) })
+      else { continue }
+      let own = Hierarchy(controllers: ["name=\(name)"], mountPoint: Self.unescape(fields[4]))
+      return CgroupLayout(
+        mode: mode, hierarchies: hierarchies + [own], unified: unified, unifiedControllers: unifiedControllers)
+    }
+    return self
+  }
+
   /// The layout that these two files of procfs describe, without `unifiedControllers`; nil when they show no cgroup file system.
   ///
   /// A hierarchy may be mounted several times (a bind mount in some root file system): the first mount whose root is the
