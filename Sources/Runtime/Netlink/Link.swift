@@ -139,6 +139,15 @@ extension NetlinkBatch {
     }
   }
 
+  /// Moves an interface into the namespace of that descriptor, under another name there. Its addresses stay behind, and it goes down.
+  /// EEXIST when the name is taken there.
+  public mutating func moveLink(_ index: Int32, to name: String, namespace: Int32, from oldName: String) {
+    message(Int(RTM_NEWLINK), flags: 0, header: Self.ifinfo(index: index), "move link", oldName) { batch in
+      batch.attribute(Int(IFLA_IFNAME), string: name)
+      batch.attribute(Int(IFLA_NET_NS_FD), host: namespace)
+    }
+  }
+
   /// Lets a bridge send a frame back to the port it came from: a container that reaches itself by its published port, where
   /// br_netfilter translates addresses within the bridge.
   ///

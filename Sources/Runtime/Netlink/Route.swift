@@ -5,6 +5,8 @@ public struct LinkAddress: Sendable, Equatable {
   /// Index of the interface.
   public let link: Int32
   public let subnet: IPv4Subnet
+  /// Permanent, and good beyond the link: RT_SCOPE_UNIVERSE with IFA_F_PERMANENT.
+  public let isGlobal: Bool
 
   init?(_ message: NetlinkMessage) throws(NetlinkError) {
     guard Int(message.type) == RTM_NEWADDR, message.payload.first == UInt8(AF_INET) else { return nil }
@@ -17,6 +19,8 @@ public struct LinkAddress: Sendable, Equatable {
     else { throw .malformed("address") }
     link = index
     self.subnet = subnet
+    let flags: UInt8 = message.payload.integer(UInt8.self, at: 2) ?? 0
+    isGlobal = message.payload.integer(UInt8.self, at: 3) == 0 && Int32(flags) & IFA_F_PERMANENT != 0
   }
 }
 
