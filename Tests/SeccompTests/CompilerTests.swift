@@ -267,14 +267,14 @@ let dockerCapabilities = [
     }
     #expect(error(rule()) == nil)
     #expect(error(rule("SCMP_ACT_PLEASE"))?.contains("SCMP_ACT_PLEASE") == true)
-    #expect(error(rule(index: 6))?.contains("argument 6 of read") == true)
+    #expect(error(rule(index: 6))?.contains("linux.seccomp.syscalls[0].args[0].index") == true)
     #expect(error(rule(op: "SCMP_CMP_LIKE"))?.contains("SCMP_CMP_LIKE") == true)
     #expect(
       error(rule("SCMP_ACT_NOTIFY", names: ["write"]))
-        == "seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall")
+        == "linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY cannot be used for the write syscall")
     #expect(
       error(RuntimeSpec.Seccomp(defaultAction: "SCMP_ACT_NOTIFY"))
-        == "seccomp: SCMP_ACT_NOTIFY cannot be used as default action")
+        == "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action")
     #expect(error(RuntimeSpec.Seccomp(defaultAction: "SCMP_ACT_ALLOW", architectures: ["VAX"])) != nil)
     #expect(error(RuntimeSpec.Seccomp(defaultAction: "SCMP_ACT_ALLOW", flags: ["FLAG"])) != nil)
   }

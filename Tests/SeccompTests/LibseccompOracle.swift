@@ -48,7 +48,7 @@ enum LibseccompOracle {
     }.filter { !$0.names.isEmpty }
 
     func action(_ name: String, _ errno: UInt32?) throws -> UInt32 {
-      try Seccomp.verdict(action: name, errno: errno, of: name)
+      try Seccomp.verdict(action: name, errno: errno, (name, name))
     }
     let defaultVerdict = try action(profile.defaultAction, profile.defaultErrnoRet)
     var text = "default \(defaultVerdict)\n"

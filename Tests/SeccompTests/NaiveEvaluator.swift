@@ -34,7 +34,8 @@ struct NaiveEvaluator {
     let x86 = call.architecture == .x86_64 || call.architecture == .x32
     let isX32 = x86 && call.number & 0x4000_0000 != 0
     let architecture: Seccomp.Architecture = x86 ? (isX32 ? .x32 : .x86_64) : call.architecture
-    let action = try Seccomp.verdict(action: profile.defaultAction, errno: profile.defaultErrnoRet, of: "")
+    let action = try Seccomp.verdict(
+      action: profile.defaultAction, errno: profile.defaultErrnoRet, ("action", "errnoRet"))
     let isOpen = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].contains(profile.defaultAction)
     if isX32 && !architectures.contains(.x32) && architectures.contains(.x86_64) {
       return call.number == .max ? action : 0
@@ -46,7 +47,7 @@ struct NaiveEvaluator {
     var conditional: [(SeccompRules.Branch)] = []
     let own = names[architecture]?[call.number] ?? []
     for rule in profile.syscalls {
-      let verdict = try Seccomp.verdict(action: rule.action, errno: rule.errnoRet, of: "")
+      let verdict = try Seccomp.verdict(action: rule.action, errno: rule.errnoRet, ("action", "errnoRet"))
       if verdict == action { continue }
       for name in rule.names {
         let mux = SyscallTable.multiplexed(name, architecture)

@@ -23,8 +23,10 @@ public enum Seccomp {
     -> SeccompProgram
   {
     var architectures = [native]
-    for name in profile.architectures {
-      guard name.hasPrefix("SCMP_ARCH_") else { throw SeccompError("seccomp: unknown architecture \(name)") }
+    for (index, name) in profile.architectures.enumerated() {
+      guard name.hasPrefix("SCMP_ARCH_"), knownArchitectures.contains(name) else {
+        throw SeccompError("linux.seccomp.architectures[\(index)]: unknown architecture \"\(name)\"")
+      }
       // other machines' architectures never reach this kernel
       guard let architecture = Architecture(rawValue: name), !architectures.contains(architecture) else { continue }
       architectures.append(architecture)
@@ -43,23 +45,55 @@ public enum Seccomp {
     return SeccompProgram(bytes: bytes, flags: try flags(profile))
   }
 
-  private static func flags(_ profile: RuntimeSpec.Seccomp) throws(SeccompError) -> UInt32 {
+  /// The flags that a profile is loaded with (SECCOMP_FILTER_FLAG_… of linux/seccomp.h).
+  public static func flags(_ profile: RuntimeSpec.Seccomp) throws(SeccompError) -> UInt32 {
     var flags: UInt32 = profile.flags.isEmpty ? SeccompProgram.defaultFlags : 0
-    for name in profile.flags {
-      switch name {
-      case "SECCOMP_FILTER_FLAG_TSYNC": flags |= 1
-      case "SECCOMP_FILTER_FLAG_LOG": flags |= 2
-      case "SECCOMP_FILTER_FLAG_SPEC_ALLOW": flags |= 4
-      case "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": flags |= 32
-      default: throw SeccompError("seccomp: unknown flag \(name)")
+    for (index, name) in profile.flags.enumerated() {
+      guard let flag = flagNumbers[name] else {
+        throw SeccompError("linux.seccomp.flags[\(index)]: unknown flag \"\(name)\"")
       }
+      flags |= flag
     }
     if profile.syscalls.contains(where: { $0.action == "SCMP_ACT_NOTIFY" }) {
       flags |= SeccompProgram.newListener
       // with a listener, TSYNC must report a failing thread by ESRCH instead of its id
       if flags & 1 != 0 { flags |= 16 }
+    } else if flags & 32 != 0 {
+      throw SeccompError(
+        "linux.seccomp.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs a rule with SCMP_ACT_NOTIFY")
     }
     return flags
+  }
+
+  /// Of the specification (config-linux.md, "Seccomp"); most of them are of machines that we don't run on.
+  private static let knownArchitectures = Set(
+    [
+      "X86", "X86_64", "X32", "ARM", "AARCH64", "LOONGARCH64", "M68K", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL",
+      "MIPSEL64", "MIPSEL64N32", "PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X", "SH", "SHEB", "PARISC",
+      "PARISC64", "NATIVE",
+    ].map { "SCMP_ARCH_" + $0 })
+
+  private static let flagNumbers: [String: UInt32] = [
+    "SECCOMP_FILTER_FLAG_TSYNC": 1, "SECCOMP_FILTER_FLAG_LOG": 2, "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
+  ]
+
+  /// The names that a profile may have among its flags.
+  public static var knownFlags: [String] { flagNumbers.keys.sorted() }
+
+  /// Those of them that this kernel has: without a filter it looks at the flags first, and faults (EFAULT) when it knows them.
+  public static func supportedFlags() -> [String] {
+    knownFlags.filter { name in
+      guard let flag = flagNumbers[name] else { return false }
+      return SeccompProgram.isSupported(flag | (flag == 32 ? SeccompProgram.newListener : 0))
+    }
+  }
+
+  /// Whether a call always passes on this machine's own architecture.
+  public static func allows(_ call: String, _ profile: RuntimeSpec.Seccomp) throws(SeccompError) -> Bool {
+    let rules = try SeccompRules(profile, .native)
+    guard let number = SyscallTable.shared.number(call, .native) else { return false }
+    return rules.decision(number) == .always(Verdict.allow) || rules.decision(number) == .always(Verdict.log)
   }
 
   /// SHA-256 of the profile's content and of the compiler's version, in hexadecimal: the name of its compiled form.

@@ -56,11 +56,14 @@ extension Seccomp {
     static let allow: UInt32 = 0x7fff_0000
   }
 
-  /// An action's name and errno as a filter's answer. Without an errno it is EPERM, as runc has it.
-  static func verdict(action: String, errno: UInt32?, of object: String) throws(SeccompError) -> UInt32 {
+  /// An action's name and errno as a filter's answer. Without an errno it is EPERM, as runc has it. `paths`: of the two in the
+  /// configuration.
+  static func verdict(action: String, errno: UInt32?, _ paths: (action: String, errno: String)) throws(SeccompError)
+    -> UInt32
+  {
     func value() throws(SeccompError) -> UInt32 {
       let value = errno ?? 1
-      guard value <= 0xffff else { throw SeccompError("seccomp: errnoRet \(value) of \(object) doesn't fit 16 bits") }
+      guard value <= 0xffff else { throw SeccompError("\(paths.errno): \(value) doesn't fit 16 bits") }
       return value
     }
     switch action {
@@ -72,7 +75,7 @@ extension Seccomp {
     case "SCMP_ACT_TRACE": return Verdict.trace | (try value())
     case "SCMP_ACT_LOG": return Verdict.log
     case "SCMP_ACT_NOTIFY": return Verdict.notify
-    default: throw SeccompError("seccomp: unknown action \(action) of \(object)")
+    default: throw SeccompError("\(paths.action): unknown action \"\(action)\"")
     }
   }
 }

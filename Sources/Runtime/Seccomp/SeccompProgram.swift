@@ -18,6 +18,9 @@ public struct SeccompProgram: Sendable, Equatable {
     self.flags = flags
   }
 
+  /// It answers some calls by whoever listens.
+  public var notifies: Bool { flags & Self.newListener != 0 }
+
   /// Instructions.
   public var count: Int { bytes.count / 8 }
 
@@ -33,5 +36,13 @@ public struct SeccompProgram: Sendable, Equatable {
       truncatingIfNeeded: try Sys.retrying("seccomp") {
         bytes.withUnsafeBytes { cl_seccomp_filter($0.baseAddress, count, flags) }
       })
+  }
+
+  /// seccomp(2) with a filter that can't be read.
+  static func isSupported(_ flags: UInt32) -> Bool {
+    do throws(SyscallError) {
+      try Sys.retrying("seccomp") { cl_seccomp_fault(flags) }
+      return true
+    } catch { return error.errno == Errno(rawValue: EFAULT) }
   }
 }

@@ -43,27 +43,31 @@ struct SeccompRules {
   init(_ profile: RuntimeSpec.Seccomp, _ architecture: Seccomp.Architecture) throws(SeccompError) {
     self.architecture = architecture
     defaultVerdict = try Seccomp.verdict(
-      action: profile.defaultAction, errno: profile.defaultErrnoRet, of: "the default")
+      action: profile.defaultAction, errno: profile.defaultErrnoRet,
+      ("linux.seccomp.defaultAction", "linux.seccomp.defaultErrnoRet"))
     guard defaultVerdict != Seccomp.Verdict.notify else {
-      throw SeccompError("seccomp: SCMP_ACT_NOTIFY cannot be used as default action")
+      throw SeccompError("linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action")
     }
-    for rule in profile.syscalls { try add(rule) }
+    for (index, rule) in profile.syscalls.enumerated() { try add(rule, "linux.seccomp.syscalls[\(index)]") }
   }
 
-  private mutating func add(_ rule: RuntimeSpec.Seccomp.Rule) throws(SeccompError) {
-    let object = rule.names.first ?? "a rule without names"
-    let verdict = try Seccomp.verdict(action: rule.action, errno: rule.errnoRet, of: object)
+  private mutating func add(_ rule: RuntimeSpec.Seccomp.Rule, _ path: String) throws(SeccompError) {
+    let verdict = try Seccomp.verdict(action: rule.action, errno: rule.errnoRet, (path + ".action", path + ".errnoRet"))
     if verdict == Seccomp.Verdict.notify && rule.names.contains("write") {
-      throw SeccompError("seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall")
+      throw SeccompError("\(path).action: SCMP_ACT_NOTIFY cannot be used for the write syscall")
     }
     var conditions: [Condition] = []
-    for argument in rule.args { conditions.append(try Self.condition(argument, of: object)) }
+    for (index, argument) in rule.args.enumerated() {
+      conditions.append(try Self.condition(argument, "\(path).args[\(index)]"))
+    }
     // several conditions on one argument make every condition an alternative (runc's way since its first profiles)
     let isAlternatives = Set(conditions.map(\.argument)).count < conditions.count
     let alternatives = isAlternatives ? conditions.map { [$0] } : [conditions]
     let table = SyscallTable.shared
-    for name in rule.names {
-      guard !name.isEmpty else { throw SeccompError("seccomp: an empty string is not a valid syscall") }
+    for (index, name) in rule.names.enumerated() {
+      guard !name.isEmpty else {
+        throw SeccompError("\(path).names[\(index)]: an empty string is not a valid syscall")
+      }
       let multiplexed = SyscallTable.multiplexed(name, architecture)
       if let number = table.number(name, architecture) {
         last = max(last ?? 0, number)
@@ -91,14 +95,12 @@ struct SeccompRules {
     }
   }
 
-  private static func condition(_ argument: RuntimeSpec.Seccomp.Argument, of object: String) throws(SeccompError)
+  private static func condition(_ argument: RuntimeSpec.Seccomp.Argument, _ path: String) throws(SeccompError)
     -> Condition
   {
-    guard argument.index < 6 else {
-      throw SeccompError("seccomp: argument \(argument.index) of \(object): there are 0 to 5")
-    }
+    guard argument.index < 6 else { throw SeccompError("\(path).index: \(argument.index) is not between 0 and 5") }
     guard let comparison = Condition.Comparison(rawValue: argument.op) else {
-      throw SeccompError("seccomp: unknown operator \(argument.op) of \(object)")
+      throw SeccompError("\(path).op: unknown operator \"\(argument.op)\"")
     }
     if comparison == .maskedEqual {
       return Condition(
