@@ -84,6 +84,25 @@ struct HookTests {
       outcome.failure?.message == "error running createRuntime hook #0: hook ran past specified timeout of 1.0s")
   }
 
+  @Test func whatAHookStartedEndsWithItsTime() throws {
+    let sandbox = try Sandbox()
+    let mark = sandbox.directory + "/pids"
+    let outcome = try sandbox.sh("true") {
+      $0.spec.hooks = RuntimeSpec.Hooks()
+      $0.spec.hooks?.createRuntime = [
+        hook("sleep 1234 & sh -c 'sleep 1234 & echo $! >>\(mark); wait' & echo $! >>\(mark); wait", timeout: 1)
+      ]
+    }
+    #expect(outcome.failure?.message.contains("ran past specified timeout") == true, "\(outcome)")
+    let pids = String(decoding: try Sys.readFile(mark), as: UTF8.self).split(separator: "\n").compactMap { Int32($0) }
+    #expect(pids.count == 2)
+    for pid in pids {
+      // Gone, or waiting for whoever reaps orphans here.
+      let state = (try? Sys.readFile("/proc/\(pid)/stat")).map { String(decoding: $0, as: UTF8.self) }
+      #expect(state.map { $0.contains(") Z ") || $0.contains(") X ") } ?? true, "\(state ?? "")")
+    }
+  }
+
   @Test func aHookThatIsNotThereSaysSo() throws {
     let outcome = try sandbox.sh("true") {
       $0.spec.hooks = RuntimeSpec.Hooks()

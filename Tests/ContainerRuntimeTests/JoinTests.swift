@@ -78,7 +78,7 @@ struct JoinTests {
 
   @Test func aPathThatIsNoSuchNamespaceIsRefused() throws {
     let outcome = try sandbox.sh("true") { join(&$0, .ipc, "/proc/self/ns/uts") }
-    #expect(outcome.failure?.message.contains("join ipc namespace") == true, "\(outcome)")
+    #expect(outcome.failure?.message.contains("open ipc namespace") == true, "\(outcome)")
     let absent = try sandbox.sh("true") { join(&$0, .user, "/proc/1/ns/none") }
     #expect(absent.failure?.step == "namespaces", "\(absent)")
   }

@@ -151,12 +151,13 @@ struct MountTests {
     }
     #expect(outcome.output == "1\n1\n")
     let refused = try sandbox.sh("true") { $0.spec.linux.sysctl = ["vm.swappiness": "1"] }
-    #expect(refused.failure?.message == "sysctl \"vm.swappiness\" is not in a separate kernel namespace")
+    #expect(refused.failure?.message == "linux.sysctl: sysctl \"vm.swappiness\" is not in a separate kernel namespace")
     let host = try sandbox.sh("true") {
       $0.spec.linux.namespaces.removeAll { $0.kind == .network }
       $0.spec.linux.sysctl = ["net.ipv4.ip_forward": "1"]
     }
-    #expect(host.failure?.message == "sysctl \"net.ipv4.ip_forward\" is not in a separate kernel namespace")
+    #expect(
+      host.failure?.message == "linux.sysctl: sysctl \"net.ipv4.ip_forward\" is not in a separate kernel namespace")
   }
 
   @Test func devicesAreMade() throws {

@@ -43,11 +43,4 @@ struct SchedulingTests {
     }
     #expect(outcome.failure?.message.hasPrefix(field + ": ") == true, "\(outcome)")
   }
-
-  @Test(arguments: [
-    #"{"linux":{"intelRdt":{"closID":"a"}}}"#, #"{"linux":{"netDevices":{"eth0":{}}}}"#,
-    #"{"linux":{"resources":{"rdma":{"mlx5":{}}}}}"#, #"{"linux":{"resources":{"network":{"classID":1}}}}"#,
-  ]) func whatIsNotBuiltIsRefusedAndNotIgnored(_ text: String) throws {
-    #expect { try RuntimeSpec(decoding: Array(text.utf8)) } throws: { "\($0)".contains("is not supported") }
-  }
 }

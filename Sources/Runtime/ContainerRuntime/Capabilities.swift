@@ -12,25 +12,29 @@ struct CapabilitySets: Sendable, Equatable {
 
   init() {}
 
-  /// A name that Linux doesn't know is an error.
-  init(_ capabilities: RuntimeSpec.Capabilities) throws(LaunchFailure) {
-    bounding = try Self.bits(capabilities.bounding)
-    effective = try Self.bits(capabilities.effective)
-    inheritable = try Self.bits(capabilities.inheritable)
-    permitted = try Self.bits(capabilities.permitted)
-    ambient = try Self.bits(capabilities.ambient)
+  /// Names that Linux doesn't know are left out.
+  init(_ capabilities: RuntimeSpec.Capabilities) {
+    bounding = Self.bits(capabilities.bounding)
+    effective = Self.bits(capabilities.effective)
+    inheritable = Self.bits(capabilities.inheritable)
+    permitted = Self.bits(capabilities.permitted)
+    ambient = Self.bits(capabilities.ambient)
   }
 
-  private static func bits(_ names: [String]) throws(LaunchFailure) -> UInt64 {
+  private static func bits(_ names: [String]) -> UInt64 {
     var bits: UInt64 = 0
     for name in names {
-      guard let number = ContainerRuntime.capabilityNames.firstIndex(of: name) else {
-        throw LaunchFailure(
-          step: "identity", errno: EINVAL, object: name, message: "unknown capability \"\(name)\"")
-      }
-      bits |= 1 << UInt64(number)
+      if let number = ContainerRuntime.capabilityNames.firstIndex(of: name) { bits |= 1 << UInt64(number) }
     }
     return bits
+  }
+
+  /// The names that Linux doesn't know, each once.
+  static func unknown(_ capabilities: RuntimeSpec.Capabilities) -> [String] {
+    let names =
+      capabilities.bounding + capabilities.effective + capabilities.inheritable + capabilities.permitted
+      + capabilities.ambient
+    return Set(names).subtracting(ContainerRuntime.capabilityNames).sorted()
   }
 
   /// Leaves out what we don't have ourselves (older kernels, a confined engine); answers the names.

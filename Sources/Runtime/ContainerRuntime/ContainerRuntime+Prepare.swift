@@ -19,11 +19,8 @@ extension ContainerRuntime {
     let linux = plan.spec.linux
     let namespaces = try NamespaceSetup(linux)
     try Sysctl.validate(linux.sysctl, linux)
-    if let name = plan.spec.hostname, !name.isEmpty, linux.namespace(.uts) == nil {
-      throw LaunchFailure(
-        step: "plan", errno: EINVAL, object: "hostname",
-        message: "unable to set hostname without a private UTS namespace")
-    }
+    try ConfigurationCheck.run(plan.spec)
+    let devices = try NetDevices(linux)
 
     trace?.mark(.makeCgroup)
     let cgroup: Cgroup
@@ -32,7 +29,8 @@ extension ContainerRuntime {
       (cgroup, warnings) = try makeGroup(plan, provisions)
     } catch { throw LaunchFailure(error) }
     do throws(LaunchFailure) {
-      return try launch(plan, request, namespaces, cgroup, stdio, warnings, gate, provisions.root, meanwhile)
+      return try launch(
+        plan, request, namespaces, devices, cgroup, stdio, warnings, gate, provisions.root, meanwhile)
     } catch let failure {
       do throws(CgroupError) { try cgroup.remove() } catch {
         throw LaunchFailure(
@@ -49,20 +47,21 @@ extension ContainerRuntime {
     cgroup: Cgroup, warnings: [String]
   ) {
     let path = plan.spec.linux.cgroupsPath ?? "/berth/\(plan.id)"
-    let resources = plan.spec.linux.resources ?? RuntimeSpec.Resources()
+    var resources = plan.spec.linux.resources ?? RuntimeSpec.Resources()
+    // Nobody but root may set device rules, in a group of its own neither; it makes no devices that they would be about.
+    if geteuid() != 0 { resources.devices = [] }
     do throws(CgroupError) {
       return try provisions.group(path, layout: try plan.layout(), plan.cgroupMade ? nil : resources)
     } catch  where [.permissionDenied, .notPermitted, .readOnlyFileSystem].contains(error.errno) && geteuid() != 0 {
-      var limits = resources
-      limits.devices = []
-      guard limits == RuntimeSpec.Resources() else { throw error }
+      guard resources == RuntimeSpec.Resources() else { throw error }
       return (try Cgroup(path: path, layout: .none), ["no cgroup: \(error)"])
     }
   }
 
   private static func launch(
-    _ plan: LaunchPlan, _ request: ProcessRequest, _ namespaces: NamespaceSetup, _ cgroup: Cgroup, _ stdio: Stdio,
-    _ warnings: [String], _ gate: borrowing StartGate?, _ root: SharedDescriptor?, _ meanwhile: () -> Void
+    _ plan: LaunchPlan, _ request: ProcessRequest, _ namespaces: NamespaceSetup, _ devices: NetDevices,
+    _ cgroup: Cgroup, _ stdio: Stdio, _ warnings: [String], _ gate: borrowing StartGate?, _ root: SharedDescriptor?,
+    _ meanwhile: () -> Void
   ) throws(LaunchFailure) -> RunningContainer {
     trace?.mark(.clone)
     let entrance: CgroupEntrance
@@ -89,8 +88,17 @@ extension ContainerRuntime {
     var launch = try Launch(
       flags: namespaces.cloneFlags, cgroup: cloneInto, entering: namespaces.joinedByParent, through: through
     ) { stage throws(LaunchFailure) in try initStage.run(&stage) }
+    launch.notice = plan.seccompListener.map { listener in
+      SeccompNotice(listener: listener, state: plan.state(.created, pid: launch.pid))
+    }
     // While the child works: namespaces made by the clone itself are there already.
     let held = try launch.hold([.mount, .network, .ipc].filter { namespaces.cloneFlags & $0.cloneFlag != 0 })
+    if !devices.isEmpty {
+      do throws(LaunchFailure) { try devices.move(into: try namespaces.network(of: launch)) } catch {
+        launch.kill()
+        throw error
+      }
+    }
     meanwhile()
     var services = Launch.Services()
     services.maps = { pid throws(LaunchFailure) in try namespaces.writeMaps(of: pid) }
@@ -149,7 +157,7 @@ extension Cgroup {
     for hierarchy in layout.hierarchies where Sys.exists(hierarchy.mountPoint + path) {
       let name = String(hierarchy.mountPoint.split(separator: "/").last ?? "")
       mounts.hierarchies.append(.init(name: name, source: hierarchy.mountPoint + path))
-      for controller in hierarchy.controllers where controller != name {
+      for controller in hierarchy.controllers where controller != name && !controller.contains("=") {
         mounts.links.append(.init(name: controller, target: name))
       }
     }

@@ -12,10 +12,11 @@ public struct ExecTarget: ~Copyable {
   /// The namespaces that the process is in and the caller isn't.
   public let namespaces: [RuntimeSpec.NamespaceKind]
   public let personality: String?
+  public let memoryPolicy: RuntimeSpec.MemoryPolicy?
 
   public init(
     container: String, pid: Int32, pidfd: consuming Descriptor, cgroup: Cgroup,
-    namespaces: [RuntimeSpec.NamespaceKind], personality: String?
+    namespaces: [RuntimeSpec.NamespaceKind], personality: String?, memoryPolicy: RuntimeSpec.MemoryPolicy? = nil
   ) {
     self.container = container
     self.pid = pid
@@ -23,14 +24,18 @@ public struct ExecTarget: ~Copyable {
     self.cgroup = cgroup
     self.namespaces = namespaces
     self.personality = personality
+    self.memoryPolicy = memoryPolicy
   }
 
   /// Runs a process there, as `RunningContainer.exec`. Answers what couldn't be had, too.
-  public borrowing func exec(_ plan: ExecPlan, stdio: ContainerRuntime.Stdio) throws(LaunchFailure) -> (
-    process: ContainerProcess, warnings: [String]
-  ) {
-    let request = try ProcessRequest(plan, user: nil, personality: personality)
+  /// `state`: what a listener of the plan's filter is told.
+  public borrowing func exec(_ plan: ExecPlan, stdio: ContainerRuntime.Stdio, state: RuntimeSpec.State)
+    throws(LaunchFailure) -> (process: ContainerProcess, warnings: [String])
+  {
+    let request = try ProcessRequest(
+      plan, user: nil, setting: ProcessRequest.Setting(personality: personality, memoryPolicy: memoryPolicy))
     return try Launch.exec(
-      request, container: container, pid: pid, pidfd: pidfd.raw, cgroup: cgroup, kinds: namespaces, stdio: stdio)
+      request, container: container, pid: pid, pidfd: pidfd.raw, cgroup: cgroup, kinds: namespaces, stdio: stdio,
+      notice: plan.seccompListener.map { SeccompNotice(listener: $0, state: state) })
   }
 }

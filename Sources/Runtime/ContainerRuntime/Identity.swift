@@ -9,6 +9,9 @@ struct Identity {
   /// Capabilities that we lack ourselves are left out with a warning.
   init(_ request: ProcessRequest, _ user: UserLookup, _ stage: Stage) throws(LaunchFailure) {
     self.user = user
+    if !request.unknownCapabilities.isEmpty {
+      stage.warn("unknown capabilities are left out: \(request.unknownCapabilities.joined(separator: ", "))")
+    }
     let ours = try stage.attempt("capget") { () throws(SyscallError) in try Sys.capget().permitted }
     guard var sets = request.capabilities else {
       var all = CapabilitySets()

@@ -13,6 +13,8 @@ struct Launch: ~Copyable {
   private let channel: Descriptor
   private(set) var warnings: [String] = []
   private var terminal: SharedDescriptor?
+  /// Who gets the descriptor of a filter that notifies.
+  var notice: SeccompNotice?
 
   typealias Joined = (kind: RuntimeSpec.NamespaceKind, file: SharedDescriptor)
 
@@ -137,6 +139,8 @@ struct Launch: ~Copyable {
       case .needHooks:
         do throws(LaunchFailure) { try services.hooks(pid) } catch { return .failure(error) }
         try Message.hooked.send(on: channel.raw)
+      case .listener:
+        do throws(LaunchFailure) { try notice.deliver(descriptors.first, pid: pid) } catch { return .failure(error) }
       case .failure(let failure): return .failure(failure)
       case .mapped, .hooked, .born, .go: throw SyscallError("wait for init stage", "", Errno(rawValue: EBADMSG))
       }
@@ -218,6 +222,10 @@ struct Launch: ~Copyable {
     } catch {
       throw end(LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)"))
     }
+  }
+
+  func namespace(_ kind: RuntimeSpec.NamespaceKind) throws(SyscallError) -> Descriptor {
+    try Sys.namespace(pidfd: pidfd.raw, pid: pid, kind.cloneFlag)
   }
 
   /// What the caller gets: pidfd and terminal.

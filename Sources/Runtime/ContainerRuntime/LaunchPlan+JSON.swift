@@ -20,6 +20,8 @@ extension LaunchPlan {
       cgroupLayout: try fields.object("cgroupLayout") { fields throws(JSONError) in try CgroupLayout(fields) },
       cgroupMade: try fields.bool("cgroupMade") ?? false)
     bundle = try fields.string("bundle") ?? ""
+    seccompFlags = try fields.integer("seccompFlags")
+    seccompListener = try SeccompListener(of: fields)
     for (destination, value) in fields.value("pins")?.objectValue?.members ?? [] {
       // Device and inode, as text: JSON's numbers end before theirs.
       guard let words = value.arrayValue?.compactMap(\.stringValue), words.count == 2, let device = UInt64(words[0]),
@@ -38,6 +40,7 @@ extension LaunchPlan {
     builder.set("user", user)
     builder.set("additionalGroups", additionalGroups.isEmpty ? nil : additionalGroups)
     builder.set("seccompFilter", seccompFilter)
+    SeccompListener.set(seccompListener, seccompFlags, &builder)
     builder.set("initProcess", initProcess)
     builder.set("stdio", stdio.json)
     builder.set("log", log?.json)
@@ -113,6 +116,8 @@ extension ExecPlan {
       user: try fields.string("user"), additionalGroups: try fields.strings("additionalGroups") ?? [],
       seccompFilter: try fields.string("seccompFilter"),
       stdio: try LaunchPlan.Stdio(try fields.required("stdio", try fields.fields("stdio"))))
+    seccompFlags = try fields.integer("seccompFlags")
+    seccompListener = try SeccompListener(of: fields)
   }
 
   public func encoded() -> [UInt8] { json.encoded() }
@@ -121,11 +126,29 @@ extension ExecPlan {
     var builder = JSONBuilder()
     builder.set("id", id)
     builder.set("user", user)
+    SeccompListener.set(seccompListener, seccompFlags, &builder)
     builder.set("additionalGroups", additionalGroups.isEmpty ? nil : additionalGroups)
     builder.set("seccompFilter", seccompFilter)
     builder.set("stdio", stdio.json)
     builder.set("process", process.json)
     return builder.json
+  }
+}
+
+extension SeccompListener {
+  /// `"seccompListener": {"path", "metadata"?}` of a plan.
+  init?(of fields: JSONFields) throws(JSONError) {
+    guard let own = try fields.fields("seccompListener") else { return nil }
+    self.init(path: try own.required("path", try own.string("path")), metadata: try own.string("metadata"))
+  }
+
+  static func set(_ listener: SeccompListener?, _ flags: UInt32?, _ builder: inout JSONBuilder) {
+    builder.set("seccompFlags", integer: flags)
+    guard let listener else { return }
+    var own = JSONBuilder()
+    own.set("path", listener.path)
+    own.set("metadata", listener.metadata)
+    builder.set("seccompListener", own.json)
   }
 }
 

@@ -18,6 +18,10 @@ public struct LaunchPlan: Sendable, Equatable {
   public var additionalGroups: [String]
   /// A file of `struct sock_filter`s; nil: unconfined.
   public var seccompFilter: String?
+  /// SECCOMP_FILTER_FLAG_… to load it with; nil: those of a profile that names none.
+  public var seccompFlags: UInt32? = nil
+  /// Who answers the calls that the filter notifies of.
+  public var seccompListener: SeccompListener? = nil
   /// Run Berth's own init as pid 1, the process as its child.
   public var initProcess: Bool
   public var stdio: Stdio
@@ -113,6 +117,9 @@ public struct ExecPlan: Sendable, Equatable {
   public var additionalGroups: [String]
   /// nil: unconfined (a privileged exec).
   public var seccompFilter: String?
+  /// As `LaunchPlan`'s.
+  public var seccompFlags: UInt32? = nil
+  public var seccompListener: SeccompListener? = nil
   /// Standard input is open only when an attacher sends it.
   public var stdio: LaunchPlan.Stdio
   /// As `LaunchPlan.preservedDescriptors`; not in the JSON form.

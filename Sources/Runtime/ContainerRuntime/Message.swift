@@ -18,6 +18,8 @@ enum Message {
   case warning(String)
   /// `T` child: the terminal's master, beside the packet.
   case terminal
+  /// `L` child: the descriptor of its filter that notifies, beside the packet.
+  case listener
   /// `R` child: everything is ready.
   case ready
   /// `G` parent: go.
@@ -26,6 +28,15 @@ enum Message {
   case failure(LaunchFailure)
 
   static let limit = 16 << 10
+  private static let listenerByte = UInt8(ascii: "L")
+
+  /// Sends a filter's descriptor by the one call sendmsg, and without allocating: every other call may be one that the filter denies, or
+  /// waits for a listener to answer.
+  static func sendListener(_ filter: Int32, on channel: Int32) throws(SyscallError) {
+    var byte = listenerByte
+    var filter = filter
+    try Sys.retrying("sendmsg") { cl_send_fds(channel, &byte, 1, &filter, 1, 0) }
+  }
 
   var bytes: [UInt8] {
     switch self {
@@ -36,6 +47,7 @@ enum Message {
     case .born: [UInt8(ascii: "B")]
     case .warning(let text): [UInt8(ascii: "W")] + text.utf8.prefix(Self.limit - 1)
     case .terminal: [UInt8(ascii: "T")]
+    case .listener: [Self.listenerByte]
     case .ready: [UInt8(ascii: "R")]
     case .go: [UInt8(ascii: "G")]
     case .failure(let failure): [UInt8(ascii: "F")] + failure.shortened.json.encoded()
@@ -51,6 +63,7 @@ enum Message {
     case "B": self = .born
     case "W": self = .warning(String(decoding: bytes.dropFirst(), as: UTF8.self))
     case "T": self = .terminal
+    case "L": self = .listener
     case "R": self = .ready
     case "G": self = .go
     case "F":

@@ -23,14 +23,19 @@ struct NamespaceSetup {
     self.linux = linux
     offsets = linux.timeOffsets
     var seen: Set<RuntimeSpec.NamespaceKind> = []
-    for namespace in linux.namespaces {
+    for (index, namespace) in linux.namespaces.enumerated() {
       let kind = namespace.kind
+      let field = "linux.namespaces[\(index)]"
       guard seen.insert(kind).inserted else {
-        throw Self.failure(kind, EINVAL, "namespace \(kind.rawValue) is named twice")
+        throw Self.failure(kind, EINVAL, "\(field): namespace \(kind.rawValue) is named twice")
       }
       if let path = namespace.path, !path.isEmpty {
         do throws(SyscallError) {
-          let file = SharedDescriptor(try Sys.open(path, O_RDONLY))
+          let file = SharedDescriptor(try Sys.open(path, O_RDONLY | O_NONBLOCK))
+          // NS_GET_NSTYPE (ioctl_ns(2), Linux 4.11)
+          guard cl_ioctl_int(file.raw, 0xb703, 0) == Int32(truncatingIfNeeded: kind.cloneFlag) else {
+            throw SyscallError("ioctl NS_GET_NSTYPE", path, .invalidArgument)
+          }
           if kind != .user {
             joined.append((kind, file))
           } else if try !Sys.isOwnNamespace(file.raw, "user") {
@@ -39,7 +44,9 @@ struct NamespaceSetup {
             hasUser = true
           }
         } catch {
-          throw Self.failure(kind, error.errno.rawValue, "open \(kind.rawValue) namespace \"\(path)\": \(error.errno)")
+          throw Self.failure(
+            kind, error.errno.rawValue,
+            "\(field).path: open \(kind.rawValue) namespace \"\(path)\": \(error.errno)")
         }
         continue
       }
@@ -54,14 +61,27 @@ struct NamespaceSetup {
       }
     }
     guard linux.namespace(.mount) != nil else {
-      throw Self.failure(.mount, EINVAL, "a container needs a mount namespace of its own")
+      throw Self.failure(.mount, EINVAL, "linux.namespaces: a container needs a mount namespace of its own")
     }
     guard !newUser || !linux.uidMappings.isEmpty && !linux.gidMappings.isEmpty else {
-      throw Self.failure(.user, EINVAL, "a user namespace needs uidMappings and gidMappings")
+      throw Self.failure(
+        .user, EINVAL,
+        "linux.\(linux.uidMappings.isEmpty ? "uidMappings" : "gidMappings"): a user namespace needs uidMappings and gidMappings"
+      )
     }
     guard newTime || offsets.isEmpty else {
-      throw Self.failure(.time, EINVAL, "time offsets need a time namespace of the container's own")
+      throw Self.failure(.time, EINVAL, "linux.timeOffsets: time offsets need a time namespace of the container's own")
     }
+  }
+
+  /// The container's network namespace: its own, of a child that has been born in it, or the one that it joins.
+  func network(of launch: borrowing Launch) throws(LaunchFailure) -> Descriptor {
+    do throws(SyscallError) {
+      if let file = joined.first(where: { $0.kind == .network })?.file {
+        return Descriptor(owning: try Sys.fcntl(file.raw, F_DUPFD_CLOEXEC, 0))
+      }
+      return try launch.namespace(.network)
+    } catch { throw Self.failure(.network, error.errno.rawValue, "open network namespace: \(error)") }
   }
 
   /// Those that the parent enters around the clone.

@@ -10,6 +10,8 @@ struct ProcessRequest {
   let additionalGroups: [String]
   /// `nil`: as the parent's, without ambient and inheritable ones.
   let capabilities: CapabilitySets?
+  /// Names that Linux doesn't have: a warning, as config.md asks.
+  let unknownCapabilities: [String]
   let limits: [(limit: RuntimeSpec.Rlimit, number: Int32)]
   let scheduling: Scheduling
   let filter: SeccompProgram?
@@ -19,6 +21,8 @@ struct ProcessRequest {
   let preserved: Int32
   /// PER_LINUX32 is 8.
   let personality: UInt?
+  let memoryPolicy: MemoryPolicy?
+  let appArmorProfile: String?
 
   init(_ plan: LaunchPlan) throws(LaunchFailure) {
     guard let process = plan.spec.process else {
@@ -26,60 +30,95 @@ struct ProcessRequest {
     }
     try self.init(
       process, user: plan.user, additionalGroups: plan.additionalGroups, seccompFilter: plan.seccompFilter,
-      terminal: plan.stdio.terminal, initProcess: plan.initProcess, preserved: plan.preservedDescriptors,
-      personality: plan.spec.linux.personality, isExec: false)
+      seccompFlags: plan.seccompFlags, terminal: plan.stdio.terminal, initProcess: plan.initProcess,
+      preserved: plan.preservedDescriptors,
+      setting: Setting(plan.spec.linux), isExec: false)
   }
 
   /// `user`: the container's own, for a plan without one.
-  init(_ plan: ExecPlan, user: String?, personality: String?) throws(LaunchFailure) {
+  init(_ plan: ExecPlan, user: String?, setting: Setting) throws(LaunchFailure) {
     try self.init(
       plan.process, user: plan.user ?? user, additionalGroups: plan.additionalGroups,
-      seccompFilter: plan.seccompFilter, terminal: plan.stdio.terminal, initProcess: false,
-      preserved: plan.preservedDescriptors, personality: personality, isExec: true)
+      seccompFilter: plan.seccompFilter, seccompFlags: plan.seccompFlags, terminal: plan.stdio.terminal,
+      initProcess: false,
+      preserved: plan.preservedDescriptors, setting: setting, isExec: true)
   }
 
   private init(
-    _ process: RuntimeSpec.Process, user: String?, additionalGroups: [String], seccompFilter: String?, terminal: Bool,
-    initProcess: Bool, preserved: Int32, personality: String?, isExec: Bool
+    _ process: RuntimeSpec.Process, user: String?, additionalGroups: [String], seccompFilter: String?,
+    seccompFlags: UInt32?, terminal: Bool, initProcess: Bool, preserved: Int32, setting: Setting, isExec: Bool
   ) throws(LaunchFailure) {
     guard !process.args.isEmpty else {
-      throw LaunchFailure(step: "plan", errno: EINVAL, object: "args", message: "the process has no arguments")
+      throw ConfigurationCheck.refusal("process.args", "the process has no arguments")
     }
-    for text in process.args + process.env + [process.cwd] where text.utf8.contains(0) {
-      throw LaunchFailure(
-        step: "plan", errno: EINVAL, object: "process", message: "the process has a NUL byte in a string")
+    for (field, texts) in [("args", process.args), ("env", process.env), ("cwd", [process.cwd])] {
+      for (index, text) in texts.enumerated() where text.utf8.contains(0) {
+        throw ConfigurationCheck.refusal("process.\(field)" + (field == "cwd" ? "" : "[\(index)]"), "a NUL byte")
+      }
     }
     guard process.cwd.hasPrefix("/") else {
-      throw LaunchFailure(
-        step: "plan", errno: EINVAL, object: process.cwd, message: "cwd \"\(process.cwd)\" is not an absolute path")
+      throw ConfigurationCheck.refusal("process.cwd", "cwd \"\(process.cwd)\" is not an absolute path")
+    }
+    if let adjustment = process.oomScoreAdj, !(-1000...1000).contains(adjustment) {
+      throw ConfigurationCheck.refusal("process.oomScoreAdj", "\(adjustment) is not between -1000 and 1000")
+    }
+    if let umask = process.user.umask, umask > 0o777 {
+      throw ConfigurationCheck.refusal("process.user.umask", "\(umask) is above 0777")
     }
     self.process = process
     self.user = user
     self.additionalGroups = additionalGroups
-    if let given = process.capabilities { capabilities = try CapabilitySets(given) } else { capabilities = nil }
+    capabilities = process.capabilities.map { CapabilitySets($0) }
+    unknownCapabilities = process.capabilities.map { CapabilitySets.unknown($0) } ?? []
+    if let profile = process.apparmorProfile, !profile.isEmpty {
+      let isKept = SecurityModules.hasAppArmor
+      guard isKept || profile == "unconfined" else {
+        throw ConfigurationCheck.refusal("process.apparmorProfile", "AppArmor is disabled or not supported")
+      }
+      appArmorProfile = isKept ? profile : nil
+    } else {
+      appArmorProfile = nil
+    }
+    if let label = process.selinuxLabel, !label.isEmpty, !SecurityModules.hasSELinux {
+      throw ConfigurationCheck.refusal("process.selinuxLabel", "SELinux is disabled or not supported")
+    }
     limits = try ResourceLimits.resolve(process.rlimits)
     scheduling = try Scheduling(process, isExec: isExec)
-    filter = try seccompFilter.map { path throws(LaunchFailure) in try Self.load(path) }
+    filter = try seccompFilter.map { path throws(LaunchFailure) in try Self.load(path, seccompFlags) }
     self.terminal = terminal
     self.initProcess = initProcess
     self.preserved = preserved
-    switch personality {
-    case nil: self.personality = nil
-    case "LINUX"?: self.personality = 0
-    case "LINUX32"?: self.personality = 8
+    memoryPolicy = try setting.memoryPolicy.map { policy throws(LaunchFailure) in try MemoryPolicy(policy) }
+    switch setting.personality {
+    case nil: personality = nil
+    case "LINUX"?: personality = 0
+    case "LINUX32"?: personality = 8
     case let other?:
-      throw LaunchFailure(step: "plan", errno: EINVAL, object: other, message: "unknown personality \"\(other)\"")
+      throw ConfigurationCheck.refusal("linux.personality.domain", "unknown domain \"\(other)\"")
     }
   }
 
-  /// SECCOMP_FILTER_FLAG_SPEC_ALLOW (Linux 4.17): the filter doesn't slow the program down by speculation controls, as runc has it.
-  private static let speculationAllowed: UInt32 = 4
+  /// What a container's configuration has for all of its processes, execs too.
+  struct Setting {
+    let personality: String?
+    let memoryPolicy: RuntimeSpec.MemoryPolicy?
 
-  private static func load(_ path: String) throws(LaunchFailure) -> SeccompProgram {
+    init(personality: String?, memoryPolicy: RuntimeSpec.MemoryPolicy?) {
+      self.personality = personality
+      self.memoryPolicy = memoryPolicy
+    }
+
+    init(_ linux: RuntimeSpec.Linux) {
+      self.init(personality: linux.personality, memoryPolicy: linux.memoryPolicy)
+    }
+  }
+
+  /// `flags` nil: those of a profile without any.
+  private static func load(_ path: String, _ flags: UInt32?) throws(LaunchFailure) -> SeccompProgram {
     do throws(SyscallError) {
       let bytes = try Sys.readFile(path, limit: 8 * 4096)
       guard !bytes.isEmpty, bytes.count % 8 == 0 else { throw SyscallError("read", path, .invalidArgument) }
-      return SeccompProgram(bytes: bytes, flags: speculationAllowed)
+      return SeccompProgram(bytes: bytes, flags: flags ?? SeccompProgram.defaultFlags)
     } catch {
       throw LaunchFailure(
         step: "seccomp", errno: error.errno.rawValue, object: path,

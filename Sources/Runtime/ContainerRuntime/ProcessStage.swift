@@ -31,13 +31,19 @@ struct ProcessStage {
 
     try stage.enter(.limits)
     if let adjustment = process.oomScoreAdj { try adjustOOM(adjustment, proc, stage) }
-    if let profile = process.apparmorProfile, !profile.isEmpty {
+    if let profile = request.appArmorProfile {
       try stage.attempt("apply apparmor profile \"\(profile)\"") { () throws(SyscallError) in
         try ProcFS().write("exec \(profile)", to: "\(getpid())/attr/apparmor/exec")
       }
     }
+    if let label = process.selinuxLabel, !label.isEmpty {
+      try stage.attempt("set selinux label \"\(label)\"") { () throws(SyscallError) in
+        try ProcFS().write(label, to: "\(getpid())/attr/exec")
+      }
+    }
     try ResourceLimits.apply(request.limits, in: stage)
     try request.scheduling.apply(stage)
+    if let policy = request.memoryPolicy { try policy.apply(stage) }
     if let persona = request.personality {
       try stage.attempt("set personality") { () throws(SyscallError) in try Sys.personality(persona) }
     }
@@ -193,6 +199,10 @@ struct ProcessStage {
 
   private func loadFilter(_ stage: Stage) throws(LaunchFailure) {
     guard let filter = request.filter else { return }
-    try stage.attempt("load seccomp filter") { () throws(SyscallError) in try filter.load() }
+    let channel = stage.channel
+    try stage.attempt("load seccomp filter") { () throws(SyscallError) in
+      let listener = try filter.load()
+      if filter.notifies { try Message.sendListener(listener, on: channel) }
+    }
   }
 }

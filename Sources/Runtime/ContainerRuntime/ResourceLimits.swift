@@ -9,15 +9,15 @@ enum ResourceLimits {
     limit: RuntimeSpec.Rlimit, number: Int32
   )] {
     var result: [(RuntimeSpec.Rlimit, Int32)] = []
-    for limit in limits {
-      guard let number = numbers[limit.type] else {
-        throw LaunchFailure(
-          step: "limits", errno: EINVAL, object: limit.type, message: "unknown rlimit \"\(limit.type)\"")
+    for (index, limit) in limits.enumerated() {
+      func refuse(_ member: String, _ text: String) -> LaunchFailure {
+        ConfigurationCheck.refusal("process.rlimits[\(index)]\(member)", text)
       }
+      guard let number = numbers[limit.type] else { throw refuse(".type", "unknown rlimit \"\(limit.type)\"") }
+      // config.md: a duplicate is an error.
+      guard !result.contains(where: { $0.1 == number }) else { throw refuse(".type", "\(limit.type) is given twice") }
       guard limit.soft <= limit.hard else {
-        throw LaunchFailure(
-          step: "limits", errno: EINVAL, object: limit.type,
-          message: "\(limit.type): the soft limit \(limit.soft) is above the hard limit \(limit.hard)")
+        throw refuse("", "\(limit.type): the soft limit \(limit.soft) is above the hard limit \(limit.hard)")
       }
       result.append((limit, number))
     }

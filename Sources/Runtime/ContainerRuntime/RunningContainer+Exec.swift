@@ -9,8 +9,11 @@ extension RunningContainer {
   public func exec(_ plan: ExecPlan, stdio: ContainerRuntime.Stdio) throws(LaunchFailure) -> ContainerProcess {
     let linux = self.plan.spec.linux
     let (process, warnings) = try Launch.exec(
-      try ProcessRequest(plan, user: self.plan.user, personality: linux.personality), container: self.plan.id,
-      pid: process.pid, pidfd: process.pidfd.raw, cgroup: cgroup, kinds: linux.namespaces.map(\.kind), stdio: stdio)
+      try ProcessRequest(plan, user: self.plan.user, setting: ProcessRequest.Setting(linux)), container: self.plan.id,
+      pid: process.pid, pidfd: process.pidfd.raw, cgroup: cgroup, kinds: linux.namespaces.map(\.kind), stdio: stdio,
+      notice: plan.seccompListener.map {
+        SeccompNotice(listener: $0, state: self.plan.state(.running, pid: self.process.pid))
+      })
     self.warnings += warnings
     return process
   }
@@ -21,7 +24,7 @@ extension Launch {
   /// the other namespaces it enters by one setns on the pidfd (Linux 5.8). So there is one clone and no process in between.
   static func exec(
     _ request: ProcessRequest, container: String, pid: Int32, pidfd: Int32, cgroup: Cgroup,
-    kinds: [RuntimeSpec.NamespaceKind], stdio: ContainerRuntime.Stdio
+    kinds: [RuntimeSpec.NamespaceKind], stdio: ContainerRuntime.Stdio, notice: SeccompNotice?
   ) throws(LaunchFailure) -> (process: ContainerProcess, warnings: [String]) {
     var kinds = kinds
     var entering: [Launch.Joined] = []
@@ -59,6 +62,7 @@ extension Launch {
     var launch = try Launch(flags: 0, cgroup: stage.cloneInto, entering: entering, through: through) {
       line throws(LaunchFailure) in try stage.run(&line)
     }
+    launch.notice = notice
     try launch.awaitProgram()
     let warnings = launch.warnings
     return (try launch.process(), warnings)

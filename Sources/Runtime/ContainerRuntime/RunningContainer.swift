@@ -78,6 +78,7 @@ public final class RunningContainer {
     var spec = RuntimeSpec()
     spec.linux.namespaces = plan.spec.linux.namespaces
     spec.linux.personality = plan.spec.linux.personality
+    spec.linux.memoryPolicy = plan.spec.linux.memoryPolicy
     spec.hooks = plan.spec.hooks
     spec.annotations = spec.hooks == nil ? nil : plan.spec.annotations
     let bundle = plan.bundle

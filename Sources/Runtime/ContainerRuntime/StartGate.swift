@@ -31,15 +31,20 @@ public struct StartGate: ~Copyable {
   }
 
   /// Starts the container whose gate is in this directory; answers its warnings once the program runs.
-  public static func open(in directory: borrowing Descriptor) throws(LaunchFailure) -> [String] {
+  /// `pid`, `notice`: of a container whose filter notifies.
+  public static func open(in directory: borrowing Descriptor, pid: Int32 = 0, notice: SeccompNotice? = nil)
+    throws(LaunchFailure) -> [String]
+  {
     let outcome: Result<[String], LaunchFailure>
-    do throws(SyscallError) { outcome = try talk(directory.raw) } catch {
+    do throws(SyscallError) { outcome = try talk(directory.raw, pid, notice) } catch {
       throw LaunchFailure(step: "start", errno: error.errno.rawValue, object: error.object, message: "start: \(error)")
     }
     return try outcome.get()
   }
 
-  private static func talk(_ directory: Int32) throws(SyscallError) -> Result<[String], LaunchFailure> {
+  private static func talk(_ directory: Int32, _ pid: Int32, _ notice: SeccompNotice?) throws(SyscallError)
+    -> Result<[String], LaunchFailure>
+  {
     let channel = try Sys.socket(AF_UNIX, Sys.sockSequencedPacket)
     try Sys.connect(channel.raw, path: "/proc/self/fd/\(directory)/\(name)")
     try Message.go.send(on: channel.raw)
@@ -48,8 +53,14 @@ public struct StartGate: ~Copyable {
       guard try Sys.poll(channel.raw, Int16(POLLIN), timeout: Launch.deadline) != 0 else {
         throw SyscallError("wait for the container's process", "", .timedOut)
       }
-      guard let (message, _) = try Message.receive(from: channel.raw) else { return .success(warnings) }
+      guard let (message, descriptors) = try Message.receive(from: channel.raw) else { return .success(warnings) }
       switch message {
+      case .listener:
+        do throws(LaunchFailure) { try notice.deliver(descriptors.first, pid: pid) } catch {
+          // It waits for answers that nobody gives.
+          if let process = try? Sys.pidfdOpen(pid) { try? Sys.sendSignal(pidfd: process.raw, SIGKILL) }
+          return .failure(error)
+        }
       case .warning(let text): warnings.append(text)
       case .failure(let failure): return .failure(failure)
       case .needMaps, .mapped, .needHooks, .hooked, .born, .terminal, .ready, .go:

@@ -41,6 +41,8 @@ enum Subprocess {
     }
     let limit = seconds.map { Int32(clamping: $0.multipliedReportingOverflow(by: 1000).overflow ? .max : $0 * 1000) }
     guard try Sys.poll(pidfd.raw, Int16(POLLIN), timeout: limit ?? -1) != 0 else {
+      // With all that it started and that stayed in its group.
+      do throws(SyscallError) { try Sys.kill(-child.pid, SIGKILL) } catch  where error.errno == .noSuchProcess {}
       try Sys.sendSignal(pidfd: pidfd.raw, SIGKILL)
       _ = try Sys.wait(pidfd: pidfd.raw)
       return Outcome(end: .late, output: try text(stdout.raw), error: try text(stderr.raw))
@@ -54,6 +56,8 @@ enum Subprocess {
   ) -> Never {
     Sys.resetSignals()
     do throws(SyscallError) {
+      // A group of its own, lest its children outlive its time.
+      try Sys.retrying("setpgid") { setpgid(0, 0) }
       // Out of the way of 0 to 2 first.
       let input = try Sys.fcntl(files.0, F_DUPFD_CLOEXEC, 3)
       let output = try Sys.fcntl(files.1, F_DUPFD_CLOEXEC, 3)

@@ -7,6 +7,9 @@ enum Sysctl {
   /// Refuses what would change the host (as runc does, with its words).
   static func validate(_ parameters: [String: String], _ linux: RuntimeSpec.Linux) throws(LaunchFailure) {
     for name in parameters.keys.sorted() {
+      guard !name.split(whereSeparator: { $0 == "/" || $0 == "." }).isEmpty,
+        !path(name).split(separator: "/").contains("..")
+      else { throw ConfigurationCheck.refusal("linux.sysctl", "\"\(name)\" is no parameter") }
       let dotted = path(name).split(separator: "/").joined(separator: ".")
       let kind: RuntimeSpec.NamespaceKind? =
         if ipc.contains(dotted) || dotted.hasPrefix("fs.mqueue.") { .ipc } else if dotted.hasPrefix("net.") {
@@ -17,7 +20,7 @@ enum Sysctl {
       guard let kind, linux.namespace(kind) != nil else {
         throw LaunchFailure(
           step: "sysctl", errno: EINVAL, object: name,
-          message: "sysctl \"\(name)\" is not in a separate kernel namespace")
+          message: "linux.sysctl: sysctl \"\(name)\" is not in a separate kernel namespace")
       }
     }
   }

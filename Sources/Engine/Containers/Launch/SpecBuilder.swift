@@ -1,4 +1,5 @@
 import Cgroups
+import ContainerRuntime
 import Errdefs
 import OCI
 
@@ -78,7 +79,10 @@ struct SpecBuilder {
     process.rlimits = hostConfig.resources.rlimits(defaults: defaultUlimits)
     process.noNewPrivileges = security.noNewPrivileges
     process.oomScoreAdj = hostConfig.oomScoreAdj
-    if let profile = security.appArmor, profile != "unconfined" { process.apparmorProfile = profile }
+    // As dockerd: without AppArmor in the kernel the profile is none.
+    if let profile = security.appArmor, profile != "unconfined", SecurityModules.hasAppArmor {
+      process.apparmorProfile = profile
+    }
     return process
   }
 
