@@ -74,14 +74,17 @@ let package = Package(
     library("Runtime", "Seccomp", ["Kernel", "OCI", "CLinux"]),
     library("Runtime", "Cgroups", ["Kernel", "OCI", "CLinux"]),
     library("Runtime", "Rootfs", ["Kernel", "OCI", "CLinux"]),
-    library("Runtime", "ContainerRuntime", ["Kernel", "OCI", "Cgroups", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
+    library(
+      "Runtime", "ContainerRuntime",
+      ["Kernel", "OCI", "Cgroups", "Netlink", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
+    library("Runtime", "Systemd", ["Kernel", "OCI", "Cgroups", "CLinux"]),
     library("Runtime", "Shim", ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Terminal", "CLinux"]),
     .target(
       name: "CSealedStart", path: "Sources/Runtime/CSealedStart",
       cSettings: [.unsafeFlags(["-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-O2"])]),
     library(
       "Runtime", "RuntimeCommand",
-      ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Rootfs", "Seccomp", "Terminal", "CLinux"]),
+      ["Kernel", "OCI", "Cgroups", "ContainerRuntime", "Rootfs", "Seccomp", "Systemd", "Terminal", "CLinux"]),
 
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
@@ -161,6 +164,7 @@ let package = Package(
       "ContainerRuntimeTests",
       ["ContainerRuntime", "Seccomp", "OCI", "Kernel", "CLinux", "Cgroups", "launch-probe"]),
     tests("RootfsTests", ["Rootfs", "OCI", "Kernel", "CLinux"]),
+    tests("SystemdTests", ["Systemd", "OCI"]),
     tests("CgroupsTests", ["Cgroups", "Kernel", "OCI", "CLinux"]),
     tests("SeccompTests", ["Seccomp", "Kernel", "OCI", "CLinux"]),
     tests("EngineClientTests", ["EngineClient", "OCI", "Kernel", "CLinux"]),

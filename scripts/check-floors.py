@@ -9,8 +9,9 @@ FLOORS = ["Base", "Runtime", "Stores", "Engine", "API", "Programs"]
 # Targets of one floor that may use each other, as the design has it: a noun's protocol, the wiring, a shared bottom.
 SAME_FLOOR = {
     "Base": {"Kernel": {"CLinux"}},
-    "Runtime": {"ContainerRuntime": {"Cgroups", "Rootfs", "Seccomp", "Terminal"}, "Shim": {"ContainerRuntime", "Terminal", "Cgroups"},
-                "RuntimeCommand": {"ContainerRuntime", "Cgroups", "Rootfs", "Seccomp", "Terminal"}},
+    "Runtime": {"ContainerRuntime": {"Cgroups", "Netlink", "Rootfs", "Seccomp", "Terminal"}, "Shim": {"ContainerRuntime", "Terminal", "Cgroups"},
+                "Systemd": {"Cgroups"},
+                "RuntimeCommand": {"ContainerRuntime", "Cgroups", "Rootfs", "Seccomp", "Systemd", "Terminal"}},
     "Stores": {"Archive": {"CCompression"}, "Snapshots": {"Archive"}},
     "Engine": {
         "Images": {"Events", "Registry"}, "Networks": {"Events"}, "Containers": {"Events"}, "Volumes": {"Events"},
