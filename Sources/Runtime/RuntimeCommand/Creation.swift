@@ -3,7 +3,7 @@ import CLinux
 import ContainerRuntime
 import Kernel
 import OCI
-import Seccomp
+import Systemd
 
 /// What create and run have in common: from the bundle to a process that waits before its exec and is written down.
 struct Creation {
@@ -63,8 +63,11 @@ struct Creation {
       throw CommandError("containers without a cgroup are not built yet: use --cgroup-manager=cgroupfs")
     }
     var spec = bundle.spec
-    let layout = try attempt("find the cgroups") { () throws(SyscallError) in try CgroupLayout.probe() }
-    let cgroupPath = try CgroupName.path(spec.linux.cgroupsPath, id: state.id, systemd: call.globals.systemdCgroup)
+    var layout = try attempt("find the cgroups") { () throws(SyscallError) in try CgroupLayout.probe() }
+    let systemd =
+      call.globals.systemdCgroup ? try SystemdDriver(spec.linux.cgroupsPath, id: state.id) : nil
+    if systemd != nil { layout = try SystemdDriver.layout(layout) }
+    let cgroupPath = try systemd?.path() ?? CgroupName.path(spec.linux.cgroupsPath, id: state.id)
     spec.linux.cgroupsPath = cgroupPath
     var record = StateDirectory.Record(
       id: state.id, ociVersion: spec.ociVersion, bundle: bundle.path, rootfs: bundle.rootfs,
@@ -77,18 +80,34 @@ struct Creation {
     spec.linux.resources = resources
     record.cgroupPath = cgroupPath
     record.cgroupLayout = layout
+    record.systemdUnit = systemd?.scope.unit
     record.personality = spec.linux.personality
+    record.memoryPolicy = spec.linux.memoryPolicy
     record.hasTerminal = spec.process?.terminal ?? false
     record.hasLateHooks = spec.hooks.map { !$0.poststart.isEmpty || !$0.poststop.isEmpty } ?? false
     if let profile = spec.linux.seccomp {
-      record.seccompFilter = try SeccompFilters.path(profile, root: call.root)
+      let filter = try SeccompFilters.filter(profile, root: call.root)
+      (record.seccompFilter, record.seccompFlags, record.seccompListener) = (filter.path, filter.flags, filter.listener)
       spec.linux.seccomp = nil
     }
+    let resctrl = try spec.linux.intelRDT.map { asked throws(CommandError) in try Resctrl(asked, id: state.id) }
+    record.resctrl = resctrl?.removed ?? []
+    record.resctrlGroup = resctrl?.group
     // The cgroup is named before it is made, so that delete finds it whatever happens to us.
     try state.save(record)
     try attempt("write the state of container \(state.id)") { () throws(SyscallError) in
       try state.write("config.json", bundle.bytes)
     }
+    var keeper: ScopeKeeper?
+    if let systemd {
+      let started = try systemd.start(state.id, spec, layout)
+      keeper = started.keeper
+      if started.path != cgroupPath {
+        (spec.linux.cgroupsPath, record.cgroupPath) = (started.path, started.path)
+        try state.save(record)
+      }
+    }
+    defer { withExtendedLifetime(keeper) {} }
     let preserved = try InheritedDescriptors(call.options.number("preserve-fds"))
     spec.process?.env += preserved.environment
     var plan = LaunchPlan(
@@ -96,6 +115,7 @@ struct Creation {
       stdio: LaunchPlan.Stdio(terminal: record.hasTerminal, openStdin: true, stdinOnce: false), exitRecord: "",
       cgroupLayout: layout)
     plan.bundle = bundle.path
+    (plan.seccompFlags, plan.seccompListener) = (record.seccompFlags, record.seccompListener)
     plan.preservedDescriptors = preserved.count
     let container: RunningContainer
     do throws(LaunchFailure) {
@@ -110,18 +130,26 @@ struct Creation {
       } else {
         container = try ContainerRuntime.prepare(plan, stdio: stdio)
       }
-    } catch { throw CommandError("unable to start container process: \(error.message)") }
+    } catch {
+      keeper = nil
+      if let unit = record.systemdUnit { try? SystemdDriver.stop(unit) }
+      throw CommandError("unable to start container process: \(error.message)")
+    }
+    keeper = nil
     do throws(CommandError) {
       record.pid = container.process.pid
       guard let (_, startTime) = StateDirectory.Record.stat(of: record.pid) else {
         throw CommandError("the container's process has ended early")
       }
       record.startTime = startTime
+      if let resctrl { try resctrl.apply(record.pid) }
       try state.save(record)
       if let terminal = container.process.terminal { try console.send(terminal) }
       return (record, container)
     } catch {
       container.abandon()
+      try? Resctrl.remove(record.resctrl)
+      if let unit = record.systemdUnit { try? SystemdDriver.stop(unit) }
       throw error
     }
   }

@@ -89,7 +89,13 @@ enum Delete {
   static func remove(
     _ record: StateDirectory.Record, _ state: StateDirectory, _ cgroup: () throws(CommandError) -> Void
   ) throws(CommandError) {
+    if let unit = record.systemdUnit {
+      // systemd would wait for what ignores its SIGTERM.
+      if let cgroup = record.cgroup { try attemptCgroup { () throws(CgroupError) in try cgroup.killAll() } }
+      try SystemdDriver.stop(unit)
+    }
     try cgroup()
+    try Resctrl.remove(record.resctrl)
     try state.remove()
   }
 }

@@ -52,15 +52,20 @@ enum Exec {
       stdio: LaunchPlan.Stdio(terminal: process.terminal, openStdin: true, stdinOnce: false))
     plan.process.env += preserved.environment
     plan.preservedDescriptors = preserved.count
+    plan.seccompFlags = container.record?.seccompFlags
+    plan.seccompListener = container.record?.seccompListener
+    guard let state = container.record?.state(.running) else { throw CommandError("container not running") }
     let target = try target(container, call)
     let foreground = detached ? nil : try Foreground()
     let started: ContainerProcess
     do throws(LaunchFailure) {
-      let (process, warnings) = try target.exec(plan, stdio: ContainerRuntime.Stdio(input: 0, output: 1, error: 2))
+      let stdio = ContainerRuntime.Stdio(input: 0, output: 1, error: 2)
+      let (process, warnings) = try target.exec(plan, stdio: stdio, state: state)
       for warning in warnings { call.log.warning(warning) }
       started = process
     } catch { throw CommandError("exec failed: unable to start container process: \(error.message)") }
     do throws(CommandError) {
+      if let group = container.record?.resctrlGroup { try Resctrl.add(started.pid, group) }
       if let terminal = started.terminal { try console.send(terminal) }
       if let file = options.value("pid-file") { try PidFile.write(started.pid, to: file) }
     } catch {
@@ -95,7 +100,7 @@ enum Exec {
     }
     return ExecTarget(
       container: container.id, pid: pid, pidfd: handle, cgroup: cgroup, namespaces: kinds,
-      personality: container.record?.personality)
+      personality: container.record?.personality, memoryPolicy: container.record?.memoryPolicy)
   }
 
   /// The process of `--process`, or the container's own with what the flags change.

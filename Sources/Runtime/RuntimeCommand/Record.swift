@@ -1,4 +1,5 @@
 import Cgroups
+import ContainerRuntime
 import Kernel
 import OCI
 
@@ -19,11 +20,19 @@ extension StateDirectory {
     /// `nil`: without one.
     var cgroupPath: String?
     var cgroupLayout: CgroupLayout?
+    /// The scope that the cgroup is, with systemd's driver.
+    var systemdUnit: String?
     var namespaces: [RuntimeSpec.NamespaceKind]
     var hasTerminal = false
     /// A file of a compiled filter.
     var seccompFilter: String?
+    var seccompFlags: UInt32?
+    var seccompListener: SeccompListener?
     var personality: String?
+    var memoryPolicy: RuntimeSpec.MemoryPolicy?
+    /// Groups of resctrl that the end of the container removes, and the one that its processes are in.
+    var resctrl: [String] = []
+    var resctrlGroup: String?
     var annotations: [String: String] = [:]
     /// There are hooks for after its start or its end, in config.json.
     var hasLateHooks = false
@@ -60,6 +69,16 @@ extension StateDirectory.Record {
       hasTerminal: try fields.bool("terminal") ?? false, seccompFilter: try fields.string("seccompFilter"),
       personality: try fields.string("personality"), annotations: try fields.map("annotations") ?? [:],
       hasLateHooks: try fields.bool("lateHooks") ?? false)
+    memoryPolicy = try fields.object("memoryPolicy") { fields throws(JSONError) in
+      try RuntimeSpec.MemoryPolicy(fields)
+    }
+    systemdUnit = try fields.string("systemdUnit")
+    seccompFlags = try fields.integer("seccompFlags")
+    if let path = try fields.string("listenerPath") {
+      seccompListener = SeccompListener(path: path, metadata: try fields.string("listenerMetadata"))
+    }
+    resctrl = try fields.strings("resctrl") ?? []
+    resctrlGroup = try fields.string("resctrlGroup")
   }
 
   var json: JSON {
@@ -78,6 +97,13 @@ extension StateDirectory.Record {
     builder.set("terminal", hasTerminal)
     builder.set("seccompFilter", seccompFilter)
     builder.set("personality", personality)
+    builder.set("systemdUnit", systemdUnit)
+    builder.set("seccompFlags", integer: seccompFlags)
+    builder.set("listenerPath", seccompListener?.path)
+    builder.set("listenerMetadata", seccompListener?.metadata)
+    builder.set("memoryPolicy", memoryPolicy?.json)
+    builder.set("resctrl", resctrl.isEmpty ? nil : resctrl)
+    builder.set("resctrlGroup", resctrlGroup)
     builder.set("lateHooks", hasLateHooks ? true : nil)
     builder.set("annotations", annotations.isEmpty ? nil : annotations)
     return builder.json

@@ -15,7 +15,13 @@ enum Start {
     case .running, .paused: throw CommandError("cannot start an already running container")
     }
     do throws(LaunchFailure) {
-      for warning in try StartGate.open(in: container.directory.directory) { call.log.warning(warning) }
+      let record = container.record
+      let notice = record?.seccompListener.flatMap { listener in
+        record.map { SeccompNotice(listener: listener, state: $0.state(.created)) }
+      }
+      for warning in try StartGate.open(in: container.directory.directory, pid: record?.pid ?? 0, notice: notice) {
+        call.log.warning(warning)
+      }
     } catch { throw CommandError("unable to start container process: \(error.message)") }
     try container.directory.endWaiting()
     if let hooks = try container.lateHooks(), let record = container.record {

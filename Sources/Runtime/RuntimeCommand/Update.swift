@@ -17,15 +17,28 @@ enum Update {
       Flag("memory", value: "BYTES"), Flag("memory-reservation", value: "BYTES"),
       Flag("memory-swap", value: "BYTES", "memory and swap together; -1: no limit"),
       Flag("kernel-memory", value: "BYTES", "obsolete, without effect"),
-      Flag("kernel-memory-tcp", value: "BYTES", "obsolete, without effect"),
+      Flag("kernel-memory-tcp", value: "BYTES", "TCP buffers; of cgroup v1"),
       Flag("pids-limit", value: "N"),
+      Flag("l3-cache-schema", value: "TEXT", "of Intel RDT"), Flag("mem-bw-schema", value: "TEXT", "of Intel RDT"),
     ], run: run)
 
   static func run(_ call: RuntimeCommand.Invocation) throws(CommandError) -> Int32 {
     let container = try Container(try call.containerID(), root: call.root)
     guard try container.status() != .stopped else { throw CommandError("container not running") }
     let resources = try resources(call.options)
+    var schemas = RuntimeSpec.IntelRDT()
+    schemas.l3CacheSchema = call.options.value("l3-cache-schema")
+    schemas.memBwSchema = call.options.value("mem-bw-schema")
+    if schemas != RuntimeSpec.IntelRDT() {
+      guard let group = container.record?.resctrlGroup else {
+        throw CommandError("linux.intelRdt: container \(container.id) was made without it")
+      }
+      try Resctrl.write(try Resctrl.lines(schemas), group)
+    }
     let cgroup = try container.cgroup()
+    if let unit = container.record?.systemdUnit {
+      try SystemdDriver.update(unit, resources, isV2: cgroup.layout.mode == .v2)
+    }
     for warning in try attemptCgroup({ () throws(CgroupError) in try cgroup.update(resources) }) {
       call.log.warning(warning)
     }
@@ -59,6 +72,7 @@ enum Update {
     memory.limit = try bytes(options, "memory") ?? memory.limit
     memory.reservation = try bytes(options, "memory-reservation") ?? memory.reservation
     memory.swap = try bytes(options, "memory-swap") ?? memory.swap
+    memory.kernelTCP = try bytes(options, "kernel-memory-tcp") ?? memory.kernelTCP
     if memory != memoryBefore { resources.memory = memory }
     resources.pids = try options.number("pids-limit") ?? resources.pids
     if let weight: UInt16 = try options.number("blkio-weight") {
