@@ -129,6 +129,38 @@ struct SeccompListenerTests {
     #expect(result.err.contains("No space left on device"), "\(result)")
   }
 
+  @Test("of a profile of docker's: run and exec are answered")
+  func docker() throws {
+    let daemon = try Daemon()
+    guard let docker = daemon.docker else { return print("➜ seccomp listeners: docker's command line isn't installed") }
+    let folder = try Scratch()
+    let listener = try Listener(folder.path + "/listener")
+    let profile = """
+      {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "\(listener.path)", "listenerMetadata": "by the test",
+       "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}
+      """
+    try Sys.replaceFile(folder.path + "/profile.json", with: Array(profile.utf8), durable: false)
+    let running = try docker.start([
+      "run", "--name", "notified", "--network", "none", "--security-opt", "seccomp=\(folder.path)/profile.json",
+      "busybox", "sh",
+      "-c", Self.script + "; sleep 100",
+    ])
+    let (state, filter) = try listener.accept()
+    #expect(state["metadata"]?.stringValue == "by the test")
+    #expect(state["state"]?["id"]?.stringValue?.count == 64)
+    _ = try answer(filter, errno: 75)
+    _ = try answer(filter, errno: 0)
+    let executing = try docker.start(["exec", "notified", "mkdir", "/tmp/c"])
+    let (_, own) = try listener.accept()
+    _ = try answer(own, errno: 28)
+    let result = try executing.wait()
+    #expect(result.status == 1)
+    #expect(result.err.contains("No space left on device"), "\(result)")
+    #expect(try docker.run(["rm", "-f", "notified"]).status == 0)
+    let ended = try running.wait()
+    #expect(ended.out == "Value too large for defined data type\ndone\nnot made\n", "\(ended)")
+  }
+
   @Test("that isn't there fails the start, and nothing is left")
   func absent() throws {
     let bundle = try bundle("true", listener: "/no/such/listener")

@@ -1,3 +1,4 @@
+import ContainerRuntime
 import Errdefs
 import Kernel
 import OCI
@@ -9,7 +10,14 @@ final class SeccompCache: Sendable {
   private let directory: String
   private let kernel: (major: Int, minor: Int)
   /// By choice and capabilities.
-  private let paths = Mutex<[String: String]>([:])
+  private let filters = Mutex<[String: Filter]>([:])
+
+  /// What a launch plan or an exec's needs of a profile.
+  struct Filter {
+    let path: String
+    let flags: UInt32
+    let listener: SeccompListener?
+  }
 
   /// Makes the directory.
   init(directory: String, kernel: (major: Int, minor: Int)) throws {
@@ -18,17 +26,29 @@ final class SeccompCache: Sendable {
     try Sys.mkdirAll(directory, mode: 0o700)
   }
 
-  /// The file of the filter; `nil`: unconfined. Compiles (milliseconds) when it is new.
-  func path(_ choice: SecurityOptions.SeccompChoice, capabilities: [String]) throws -> String? {
+  /// The filter, in a file; `nil`: unconfined. Compiles (milliseconds) when it is new.
+  func filter(_ choice: SecurityOptions.SeccompChoice, capabilities: [String]) throws -> Filter? {
     let name: String
     switch choice {
     case .unconfined: return nil
     case .standard: name = "standard:" + capabilities.sorted().joined(separator: ",")
     case .profile(let text): name = text + ":" + capabilities.sorted().joined(separator: ",")
     }
-    if let path = paths.withLock({ $0[name] }) { return path }
+    if let filter = filters.withLock({ $0[name] }) { return filter }
     let profile = try profile(choice, capabilities: capabilities)
     let path = directory + "/" + Seccomp.key(profile) + ".bpf"
+    let flags: UInt32
+    do { flags = try Seccomp.flags(profile) } catch {
+      throw EngineError.invalidParameter("compile the seccomp profile: \(error)", cause: error)
+    }
+    let notifies = flags & SeccompProgram.newListener != 0
+    let listenerPath = profile.listenerPath ?? ""
+    guard !notifies || !listenerPath.isEmpty else {
+      throw EngineError.invalidParameter("linux.seccomp.listenerPath: is missing, and a rule has SCMP_ACT_NOTIFY")
+    }
+    let filter = Filter(
+      path: path, flags: flags,
+      listener: notifies ? SeccompListener(path: listenerPath, metadata: profile.listenerMetadata) : nil)
     if !Sys.exists(path) {
       let program: SeccompProgram
       do { program = try Seccomp.compile(profile) } catch {
@@ -39,12 +59,12 @@ final class SeccompCache: Sendable {
       try Sys.replaceFile(temporary, with: program.bytes, mode: 0o600, durable: false)
       try Sys.rename(temporary, to: path)
     }
-    paths.withLock { paths in
+    filters.withLock { filters in
       // Profiles of users are without number; those of the engine are few.
-      if paths.count > 256 { paths.removeAll() }
-      paths[name] = path
+      if filters.count > 256 { filters.removeAll() }
+      filters[name] = filter
     }
-    return path
+    return filter
   }
 
   private func profile(_ choice: SecurityOptions.SeccompChoice, capabilities: [String]) throws -> RuntimeSpec.Seccomp {

@@ -124,11 +124,14 @@ extension Containers {
     process.oomScoreAdj = snapshot.hostConfig.oomScoreAdj
     let choice = privileged && security.seccomp == nil ? .unconfined : seccompChoice(security, snapshot.hostConfig)
     let user = config.user.isEmpty ? snapshot.config.user : config.user
-    return ExecPlan(
+    let filter = try seccomp.filter(choice, capabilities: names)
+    var plan = ExecPlan(
       id: exec.id, process: process, user: user.isEmpty ? nil : user,
       additionalGroups: config.user.isEmpty ? snapshot.hostConfig.groupAdd ?? [] : [],
-      seccompFilter: try seccomp.path(choice, capabilities: names),
+      seccompFilter: filter?.path,
       stdio: LaunchPlan.Stdio(terminal: config.tty, openStdin: stdin && config.attachStdin, stdinOnce: true))
+    (plan.seccompFlags, plan.seccompListener) = (filter?.flags, filter?.listener)
+    return plan
   }
 
   /// The container's variables with the exec's in place of equal ones.

@@ -139,7 +139,7 @@ extension Containers {
     builder.files = try nameFiles(snapshot, attachment)
     let spec = try builder.build()
     let choice = seccompChoice(security, snapshot.hostConfig)
-    let filter = try seccomp.path(choice, capabilities: spec.process?.capabilities?.bounding ?? [])
+    let filter = try seccomp.filter(choice, capabilities: spec.process?.capabilities?.bounding ?? [])
     let mount = snapshotter.takeMount(id)
     guard let tree = snapshotter.snapshot(id) else {
       throw EngineError.system("the file system of container \(id) is missing")
@@ -153,11 +153,12 @@ extension Containers {
       rootfs: .overlay(
         lower: tree.lower, upper: tree.upper, work: tree.work, volatile: snapshot.hostConfig.autoRemove),
       user: snapshot.config.user,
-      additionalGroups: snapshot.hostConfig.groupAdd ?? [], seccompFilter: filter,
+      additionalGroups: snapshot.hostConfig.groupAdd ?? [], seccompFilter: filter?.path,
       initProcess: (snapshot.hostConfig.useInit ?? configuration.useInit) && snapshot.hostConfig.pidMode.isEmpty,
       stdio: LaunchPlan.Stdio(
         terminal: snapshot.config.tty, openStdin: snapshot.config.openStdin, stdinOnce: snapshot.config.stdinOnce),
       exitRecord: record, durableExit: !snapshot.hostConfig.autoRemove, cgroupLayout: host.layout)
+    (plan.seccompFlags, plan.seccompListener) = (filter?.flags, filter?.listener)
     plan.log = try log(snapshot)
     plan.pins = mounted.pins
     clock.mark("spec")
