@@ -59,11 +59,12 @@ struct Creation {
     _ call: RuntimeCommand.Invocation, _ bundle: Bundle, _ state: StateDirectory, gated: Bool,
     _ console: borrowing ConsoleSocket
   ) throws(CommandError) -> (StateDirectory.Record, RunningContainer) {
-    guard !call.globals.withoutCgroup else {
-      throw CommandError("containers without a cgroup are not built yet: use --cgroup-manager=cgroupfs")
-    }
     var spec = bundle.spec
-    var layout = try attempt("find the cgroups") { () throws(SyscallError) in try CgroupLayout.probe() }
+    // Without cgroups the container stays where its creator is, and its limits are warnings.
+    var layout =
+      call.globals.withoutCgroup
+      ? CgroupLayout.none
+      : try attempt("find the cgroups") { () throws(SyscallError) in try CgroupLayout.probe() }
     let systemd =
       call.globals.systemdCgroup ? try SystemdDriver(spec.linux.cgroupsPath, id: state.id) : nil
     if systemd != nil { layout = try SystemdDriver.layout(layout) }
@@ -77,6 +78,7 @@ struct Creation {
     var resources = spec.linux.resources ?? RuntimeSpec.Resources()
     if resources.devices.isEmpty { resources.devices = [RuntimeSpec.DeviceRule(allow: false, access: "rwm")] }
     resources.devices += Cgroups.defaultDevices.filter(\.allow)
+    if call.globals.withoutCgroup { resources.devices = [] }
     spec.linux.resources = resources
     record.cgroupPath = cgroupPath
     record.cgroupLayout = layout

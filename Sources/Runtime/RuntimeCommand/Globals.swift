@@ -46,7 +46,7 @@ struct Globals {
     guard ["cgroupfs", "systemd", "disabled"].contains(manager) else {
       throw CommandError("unknown cgroup manager \"\(manager)\"")
     }
-    systemdCgroup = options.has("systemd-cgroup") || manager == "systemd"
+    systemdCgroup = manager != "disabled" && (options.has("systemd-cgroup") || manager == "systemd")
     withoutCgroup = manager == "disabled"
     criu = options.value("criu") ?? "criu"
   }

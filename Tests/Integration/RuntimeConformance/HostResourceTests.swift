@@ -71,6 +71,28 @@ struct HostResourceTests {
     #expect(absent.err.contains("linux.intelRdt: "), "\(absent)")
   }
 
+  @Test("without a cgroup the container stays in its creator's, and its limits are warnings")
+  func withoutCgroup() throws {
+    let bundle = try Bundle()
+    var spec = try bundle.specification("sleep 100")
+    spec.linux.cgroupsPath = "/berth-none-\(getpid())"
+    spec.linux.resources?.pids = 7
+    spec.linux.namespaces.removeAll { $0.kind == .cgroup }
+    try bundle.write(spec)
+    func run(_ words: [String]) throws -> Command.Result {
+      try bundle.berth.command.run(bundle.berth.prefix + ["--cgroup-manager", "disabled"] + words)
+    }
+    let created = try run(["run", "-d", "-b", bundle.path, "c"])
+    #expect(created.status == 0, "\(created)")
+    defer { _ = try? run(["delete", "-f", "c"]) }
+    #expect(created.err.contains("pids limit discarded: no pids controller is mounted"), "\(created)")
+    #expect(!Sys.exists("/sys/fs/cgroup/pids/berth-none-\(getpid())"))
+    let inside = try run(["exec", "c", "cat", "/proc/self/cgroup"])
+    #expect(inside.out == String(decoding: try Sys.readFile("/proc/self/cgroup"), as: UTF8.self), "\(inside)")
+    let deleted = try run(["delete", "-f", "c"])
+    #expect(deleted.status == 0, "\(deleted)")
+  }
+
   @Test("an interface of the host's moves in, with its addresses and another name")
   func netDevices() throws {
     guard ProcessEnvironment.find("ip") != nil else {
