@@ -24,6 +24,17 @@ extension Cgroup {
 
   /// The directories above are missing: makes them too.
   private func makeBelowParents(_ place: Place, _ controlled: Bool) throws(CgroupError) -> Bool {
+    // Whoever leaves last removes a parent that nobody uses (`removeIfUnused`): it may go between these two steps. Nobody does that
+    // over and over, so a few attempts are enough.
+    for _ in 0..<9 {
+      do throws(CgroupError) { return try makeOnceBelowParents(place, controlled) } catch  where error.errno == .noSuchFile
+        || error.errno == .noSuchDevice
+      {}
+    }
+    return try makeOnceBelowParents(place, controlled)
+  }
+
+  private func makeOnceBelowParents(_ place: Place, _ controlled: Bool) throws(CgroupError) -> Bool {
     if let parent {
       let above = String(place.directory.dropLast(path.utf8.count - parent.path.utf8.count))
       _ = try parent.makeDirectory(

@@ -1,6 +1,12 @@
 import Kernel
 
 extension Cgroup {
+  /// Removes the group where nobody is in it and nothing is below it; what is used stays, and so does what can't be removed. Whoever
+  /// makes a group below at the same time makes this one again (`makeDirectory`).
+  public func removeIfUnused() {
+    for place in places { try? Sys.rmdir(place.directory) }
+  }
+
   /// Removes the group and those below it, everywhere; absent is success. Waits at most `timeout` milliseconds for the last
   /// dying processes to leave it, then EBUSY.
   public func remove(timeout: Int32 = 5_000) throws(CgroupError) {

@@ -12,6 +12,9 @@ struct Opening {
   var groups: CgroupPool?
   private let buffer: PageBuffer
 
+  /// Where the daemon has its groups; nil before it said so.
+  private var parent: Cgroup?
+
   init(_ loop: EventLoop) { buffer = loop.buffer }
 
   struct Launch {
@@ -54,6 +57,7 @@ struct Opening {
         // Without one the launch makes its group itself, and tells what is wrong.
         do throws(CgroupError) { try pool.fill(to: 1) } catch { Complaint.tell("\(error)") }
         groups = pool
+        self.parent = try? Cgroup(path: parent, layout: layout)
       }
     }
   }
@@ -73,6 +77,13 @@ struct Opening {
   mutating func drain() {
     do throws(CgroupError) { try groups?.drain() } catch { Complaint.tell("\(error)") }
     groups = nil
+  }
+
+  /// For a shim that was never given a container: the daemon has gone, or lets go of it because it goes. The last one out takes the
+  /// groups' parent along.
+  mutating func leave() {
+    drain()
+    parent?.removeIfUnused()
   }
 
   /// Shows the run directory among the process's arguments, where there was a placeholder of the same length.

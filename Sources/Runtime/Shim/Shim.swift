@@ -57,6 +57,8 @@ public final class Shim {
   struct Outcome {
     let exitRecord: String
     let durable: Bool
+    /// The group of the daemon's containers, if this one's is in it.
+    let groupParent: Cgroup?
     /// Processes other than pid 1's own may be in the cgroup when it has ended.
     let sharesProcesses: Bool
     var exit: (exit: Sys.Exit, at: Int64)?
@@ -82,7 +84,10 @@ public final class Shim {
       let loop = try EventLoop()
       var opening = Opening(loop)
       defer { opening.drain() }
-      guard let launch = try opening.await(ShimProtocol.controlDescriptor) else { return 0 }
+      guard let launch = try opening.await(ShimProtocol.controlDescriptor) else {
+        opening.leave()
+        return 0
+      }
       Opening.show(launch.directory)
       let shim = try Shim(loop, launch, opening)
       try loop.run()
@@ -101,7 +106,7 @@ public final class Shim {
     Complaint.container = plan.id
     let pidNamespace = plan.spec.linux.namespace(.pid)
     outcome = Outcome(
-      exitRecord: plan.exitRecord, durable: plan.durableExit,
+      exitRecord: plan.exitRecord, durable: plan.durableExit, groupParent: Self.groupParent(launch),
       sharesProcesses: pidNamespace == nil || pidNamespace?.path != nil)
     phase = .failed(LaunchFailure(step: "prepare", errno: 0, object: plan.id, message: "not prepared"))
     streams = Streams(loop, plan.stdio, isExec: false)
@@ -109,6 +114,16 @@ public final class Shim {
     streams.onDetach = { [unowned self] in tell(.detached(exec: nil)) }
     loop.onIdle = { [unowned self] in giveBackMemory() }
     prepare(plan, ContainerRuntime.Provisions(groups: opening.groups, root: launch.root))
+  }
+
+  /// What `--cgroup-parent` named is the user's own, and stays.
+  private static func groupParent(_ launch: Opening.Launch) -> Cgroup? {
+    let plan = launch.plan
+    guard let layout = plan.cgroupLayout, launch.directory.hasSuffix("/containers/" + plan.id) else { return nil }
+    let execRoot = String(launch.directory.dropLast("/containers/".utf8.count + plan.id.utf8.count))
+    let parent = Cgroups.defaultParent(execRoot: execRoot)
+    guard plan.spec.linux.cgroupsPath == parent + "/" + plan.id else { return nil }
+    return try? Cgroup(path: parent, layout: layout)
   }
 
   static func failure(_ step: String, _ error: SyscallError) -> LaunchFailure {
@@ -227,6 +242,8 @@ public final class Shim {
     for exec in execs.values { exec.streams.endOutputs() }
     for warning in container.finish() { Complaint.tell(warning) }
     listener?.close()
+    // With a daemon there will be other containers; without one, the last out takes the groups' parent along.
+    if connections.isEmpty { outcome.groupParent?.removeIfUnused() }
     // A daemon that sees its connection end knows that nothing of the container is left.
     for connection in connections { connection.close() }
     guard outcome.durable else { return }

@@ -145,6 +145,8 @@ extension Containers {
       }
       for shim in theirs { shim.close() }
     }
+    // Where nothing runs, the shims that waited remove the groups' parent when they have gone; without any of them there is nobody else.
+    try? Cgroup(path: configuration.cgroupParent, layout: host.layout).removeIfUnused()
     // What was written last is in the database before it is closed.
     do { try await metadata.write { _ in } } catch { logger.error("finish the database: \(error)") }
   }
