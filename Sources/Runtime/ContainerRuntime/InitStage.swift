@@ -61,7 +61,8 @@ final class InitStage {
     try stage.enter(.rootfs)
     umask(0)
     let sources = try openSources(stage)
-    let root = try attachRoot(stage)
+    var isChrooted = false
+    let root = try attachRoot(stage, &isChrooted)
 
     try stage.enter(.mounts)
     var mounter = Mounter(root: root, cgroups: cgroups, pins: plan.pins, label: spec.linux.mountLabel)
@@ -114,7 +115,7 @@ final class InitStage {
 
     try stage.enter(.pivot)
     try stage.mounting { () throws(RootfsError) in
-      try Rootfs.pivot(into: mounter.root)
+      try Rootfs.pivot(into: mounter.root, isChrooted: isChrooted)
       if let propagation { try Rootfs.setRootPropagation(propagation) }
     }
 
@@ -174,7 +175,7 @@ final class InitStage {
     }
   }
 
-  private func attachRoot(_ stage: Stage) throws(LaunchFailure) -> Root {
+  private func attachRoot(_ stage: Stage, _ isChrooted: inout Bool) throws(LaunchFailure) -> Root {
     // Hooks that run before the change of root find the mounts below the bundle's root directory.
     var place: String?
     if let hooks = plan.spec.hooks, case .directory(let path) = plan.rootfs,
@@ -187,10 +188,10 @@ final class InitStage {
         let mount: Descriptor
         if let root { mount = try Rootfs.duplicate(root) } else { mount = try plan.rootfs.mount() }
         try Rootfs.makeSlave(mount)
-        try Rootfs.leavePropagation()
+        isChrooted = try Rootfs.leavePropagation()
         return try Rootfs.attach(mount, over: place)
       }
-      try Rootfs.leavePropagation()
+      isChrooted = try Rootfs.leavePropagation()
       if let root { return try Rootfs.attach(try Rootfs.duplicate(root), over: place) }
       return try Rootfs.attach(try plan.rootfs.mount(), over: place)
     }

@@ -103,11 +103,47 @@ extension Rootfs {
     }
   }
 
-  /// Takes the new mount namespace out of the host's propagation: nothing that is mounted from here on is seen there.
-  public static func leavePropagation() throws(RootfsError) {
+  /// Takes the new mount namespace out of the host's propagation: nothing that is mounted from here on is seen there. Answers whether
+  /// this process's root is a chroot, to be told to `pivot`.
+  ///
+  /// That of the namespace's own root, with all below it, since the pivot drops all of that: in a chroot "/" is another directory.
+  @discardableResult
+  public static func leavePropagation() throws(RootfsError) -> Bool {
     do throws(SyscallError) {
+      let root = try Sys.open("/", O_PATH | O_DIRECTORY)
+      let directory = try Sys.open(".", O_PATH | O_DIRECTORY)
+      let own = try place(root.raw)
+      try enterNamespaceRoot()
+      let isChrooted = try place(Sys.currentDirectory) != own
       try Sys.mount(nil, "/", flags: UInt(MS_REC | MS_PRIVATE))
+      if isChrooted {
+        try Sys.fchdir(root.raw)
+        try Sys.chroot(".")
+      }
+      try Sys.fchdir(directory.raw)
+      return isChrooted
     } catch { throw RootfsError(step: "rootfs", "/", error, doing: "make mounts private") }
+  }
+
+  /// Root and working directory become those of the mount namespace that this thread is in.
+  static func enterNamespaceRoot() throws(SyscallError) {
+    let own = try Sys.open("/proc/thread-self/ns/mnt")
+    try Sys.setns(own.raw, Int32(CLONE_NEWNS))
+  }
+
+  /// A directory by mount and inode: the same directory may be mounted twice.
+  private static func place(_ directory: Int32) throws(SyscallError) -> [UInt64] {
+    var status = CLinux.statx()
+    let (path, flags) = directory == Sys.currentDirectory ? (".", 0) : ("", Int(AT_EMPTY_PATH))
+    // The function's name is its structure's, by which Swift takes it; STATX_INO and STATX_MNT_ID are asked for.
+    try Sys.retrying("statx", "/") {
+      path.withCString { path in
+        withUnsafeMutablePointer(to: &status) { status in
+          cl_syscall(Int(SYS_statx), Int(directory), Int(bitPattern: path), flags, 0x1100, Int(bitPattern: status), 0)
+        }
+      }
+    }
+    return [status.stx_mnt_id, status.stx_ino]
   }
 
   /// Attaches a detached root, so that mounts can be put into it.

@@ -7,8 +7,12 @@ extension Rootfs {
   /// pivot_root(".", ".") puts the old root on top of the new one, without a directory for it (pivot_root(2), NOTES); the lazy
   /// unmount takes it away with all below it. Where the host's root is the initial ramfs, which can't be pivoted (EINVAL), all else
   /// is unmounted and the new root, which lies over it, entered by chroot.
-  public static func pivot(into root: borrowing Root) throws(RootfsError) {
+  ///
+  /// `isChrooted`: as `leavePropagation` said. pivot_root would then replace the chroot's directory only: the host's root would stay
+  /// that of the namespace, where setns(2) leads, and with it every exec. So the way goes by the namespace's own root.
+  public static func pivot(into root: borrowing Root, isChrooted: Bool = false) throws(RootfsError) {
     do throws(SyscallError) {
+      if isChrooted { try enterNamespaceRoot() }
       try Sys.fchdir(root.directory.raw)
       do throws(SyscallError) {
         try Sys.pivotRoot(".", ".")
