@@ -15,6 +15,7 @@ enum MountOption {
     var driver = JSONObject()
     var labels: [String: String] = [:]
     var image = JSONObject()
+    var mapping: JSON?
     var tmpfs = JSONObject()
     var (hasBind, hasVolume, hasTmpfs, hasImage) = (false, false, false, false)
 
@@ -27,7 +28,7 @@ enum MountOption {
       let key = rawKey.lowercased()
       guard
         let value = given
-          ?? (["readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src"].contains(key) ? "true" : nil)
+          ?? (["readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "idmap"].contains(key) ? "true" : nil)
       else { throw CommandFailure("invalid field '\(field)' must be a key=value pair") }
       switch key {
       case "type": type = value.lowercased()
@@ -56,8 +57,7 @@ enum MountOption {
             "invalid value for \(key): \(value) (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")")
         }
       case "idmap":
-        hasBind = true
-        bind["IDMapping"] = try idMapping(value)
+        mapping = try idMapping(value)
       case "volume-subpath":
         hasVolume = true
         volume["Subpath"] = .string(value)
@@ -94,6 +94,13 @@ enum MountOption {
     }
     guard !type.isEmpty else { throw CommandFailure("type is required") }
     guard !target.isEmpty else { throw CommandFailure("target is required") }
+    if let mapping {
+      switch type {
+      case "bind": (hasBind, bind["IDMapping"]) = (true, mapping)
+      case "volume": (hasVolume, volume["IDMapping"]) = (true, mapping)
+      default: throw CommandFailure("cannot mix 'idmap' with mount type '\(type)'")
+      }
+    }
     for (has, name) in [(hasVolume, "volume"), (hasBind, "bind"), (hasTmpfs, "tmpfs"), (hasImage, "image")]
     where has && type != name {
       throw CommandFailure("cannot mix '\(name)-*' options with mount type '\(type)'")
@@ -129,16 +136,21 @@ enum MountOption {
 }
 
 extension MountOption {
-  /// `uids=CONTAINER-HOST-SIZE[#…];gids=…`, as podman writes it: which ids the container sees in place of the files' own.
+  /// `uids=FILE-SEEN-SIZE[#…];gids=…`, as podman writes it: which ids the container sees in place of the files' own. Without ranges
+  /// (`idmap`): the container's user namespace's.
   private static func idMapping(_ text: String) throws -> JSON {
     var result = JSONObject()
+    if let flag = GoNumber.bool(text) {
+      guard flag else { throw CommandFailure("invalid value for idmap: \(text)") }
+      return .object(result)
+    }
     for part in text.split(separator: ";") {
       let (kind, list) = String(part).cut("=")
       guard ["uids", "gids"].contains(kind), let list else { throw CommandFailure("invalid value for idmap: \(text)") }
       let ranges = try list.split(separator: "#").map { range -> JSON in
         let numbers = range.split(separator: "-").map { UInt32($0) }
-        guard numbers.count == 3, let container = numbers[0], let host = numbers[1], let size = numbers[2] else {
-          throw CommandFailure("invalid value for idmap: \(text): a range is CONTAINER-HOST-SIZE")
+        guard numbers.count == 3, let host = numbers[0], let container = numbers[1], let size = numbers[2] else {
+          throw CommandFailure("invalid value for idmap: \(text): a range is FILE-SEEN-SIZE")
         }
         return ["ContainerID": .int(Int64(container)), "HostID": .int(Int64(host)), "Size": .int(Int64(size))]
       }

@@ -57,6 +57,8 @@ public final class Containers: Sendable {
     public var seccompProfile: String?
     /// Bytes.
     public var shmSize: Int64 = 64 << 20
+    /// `private` or `shareable`.
+    public var ipcMode = "private"
     /// What of the host may be bound.
     public var bindPolicy = BindPolicy()
     /// Paths on which the engine listens, to warn whoever gives one away.

@@ -27,6 +27,10 @@ struct DaemonOptions {
   var ulimits: [HostResources.Ulimit] = []
   var usesInit = false
   var noNewPrivileges = false
+  /// Bytes; nil: the default.
+  var shmSize: Int64?
+  /// Of containers that say nothing; empty: the default.
+  var ipcMode = ""
   /// A file with a profile, `builtin` or `unconfined`; empty is `builtin`.
   var seccompProfile = ""
   var registries = Registry.Configuration()
@@ -53,7 +57,7 @@ struct DaemonOptions {
     "dns-opts": .list, "log-driver": .text, "log-opts": .map, "default-ulimits": .map, "init": .toggle,
     "no-new-privileges": .toggle, "seccomp-profile": .text, "registry-mirrors": .list, "insecure-registries": .list,
     "max-concurrent-downloads": .number, "max-concurrent-uploads": .number, "max-download-attempts": .number,
-    "bind-mount-policy": .policy, "volume-trash-hours": .number,
+    "default-shm-size": .text, "default-ipc-mode": .text, "bind-mount-policy": .policy, "volume-trash-hours": .number,
   ]
   private static let plurals = [
     "host": "hosts", "label": "labels", "dns-opt": "dns-opts", "log-opt": "log-opts",
@@ -156,6 +160,17 @@ struct DaemonOptions {
       logOptions[String(text[..<sign])] = String(text[text.index(after: sign)...])
     case "default-ulimits": ulimits.append(try Self.ulimit(text, name))
     case "seccomp-profile": seccompProfile = text
+    case "default-shm-size":
+      guard let size = ByteSize.parse(text), size > 0 else {
+        throw Failure(description: "invalid argument \"\(text)\" for \"\(name)\": invalid size: '\(text)'")
+      }
+      shmSize = size
+    case "default-ipc-mode":
+      guard ["private", "shareable"].contains(text) else {
+        throw Failure(
+          description: "IPC mode \"\(text)\" is not supported as default value; use \"shareable\" or \"private\"")
+      }
+      ipcMode = text
     case "registry-mirrors":
       if let fault = Registry.Configuration.fault(ofMirror: text) { throw Failure(description: fault) }
       registries.mirrors.append(text)
@@ -259,6 +274,11 @@ struct DaemonOptions {
           --bip string           Address and prefix of the bridge
           --config-file string   Configuration file (default "/etc/berth/daemon.json")
           --data-root string     Root of what lasts (default "/var/lib/berth")
+          --default-ipc-mode string
+                                 ipc namespaces of containers that say nothing: "private" or "shareable"
+                                 (default "private")
+          --default-shm-size bytes
+                                 Size of /dev/shm of containers that say nothing (default 64 MiB)
           --default-ulimit list  Limits of containers that set none: type=soft[:hard]
       -D, --debug                Log what happens in detail
           --dns list             DNS servers of containers

@@ -85,6 +85,8 @@ import Volumes
       configuration.containers.ulimits.append(given)
     }
     configuration.containers.useInit = options.usesInit
+    if let size = options.shmSize { configuration.containers.shmSize = size }
+    if !options.ipcMode.isEmpty { configuration.containers.ipcMode = options.ipcMode }
     configuration.containers.noNewPrivileges = options.noNewPrivileges
     if !options.seccompProfile.isEmpty, options.seccompProfile != "builtin" {
       configuration.containers.seccompProfile =

@@ -27,7 +27,8 @@ extension Cgroup {
     // Whoever leaves last removes a parent that nobody uses (`removeIfUnused`): it may go between these two steps. Nobody does that
     // over and over, so a few attempts are enough.
     for _ in 0..<9 {
-      do throws(CgroupError) { return try makeOnceBelowParents(place, controlled) } catch  where error.errno == .noSuchFile
+      do throws(CgroupError) { return try makeOnceBelowParents(place, controlled) } catch
+        where error.errno == .noSuchFile
         || error.errno == .noSuchDevice
       {}
     }

@@ -74,14 +74,20 @@ extension ContainerRuntime {
       }
     // In a user namespace the child may not open what is the host's; where we may not either, it is left to the child, which can.
     let opens = namespaces.hasUser ? try isPrivileged() : false
+    var prepared = try plan.borrow()
+    let mappings = MappingNamespaces(linux: plan.spec.linux, joined: namespaces.joinedUser)
     let initStage: InitStage
     do throws(RootfsError) {
+      prepared.merge(
+        try Mounter.openSources(plan.spec.mounts, opens ? .all : .idMapped, pins: plan.pins) {
+          mount throws(SyscallError) in try mappings.of(mount)
+        }
+      ) { borrowed, _ in borrowed }
       initStage = InitStage(
         plan: plan, request: request, namespaces: namespaces, entrance: entrance,
         cgroups: cgroup.mounts(for: plan.spec),
-        stdio: stdio, root: root == nil && opens ? SharedDescriptor(try plan.rootfs.mount()) : root,
-        sources: opens ? try Mounter.openSources(plan.spec.mounts, onlyPropagating: false, pins: plan.pins) : nil,
-        gate: listener)
+        stdio: stdio, root: root == nil && opens ? try plan.mountRoot(mappings) : root,
+        sources: prepared, opensPropagating: !opens, gate: listener)
     } catch { throw LaunchFailure(error) }
     let through: (() throws(SyscallError) -> Void)? =
       namespaces.joinedUser == nil ? nil : { () throws(SyscallError) in try namespaces.enterBeforeBirth() }
@@ -125,6 +131,24 @@ extension ContainerRuntime {
 }
 
 extension LaunchPlan {
+  /// The sources that another process has, by the index of their mounts.
+  func borrow() throws(LaunchFailure) -> [Int: SharedDescriptor] {
+    guard !borrowed.isEmpty else { return [:] }
+    var sources: [Int: SharedDescriptor] = [:]
+    for (index, mount) in spec.mounts.enumerated() {
+      guard let pid = borrowed[mount.destination] else { continue }
+      do throws(SyscallError) {
+        let namespace = try Sys.open("/proc/\(pid)/ns/mnt")
+        sources[index] = try DetachedMount.tmpfs(at: mount.source ?? "", in: namespace)
+      } catch {
+        throw LaunchFailure(
+          step: "mount", errno: error.errno.rawValue, object: mount.destination,
+          message: "share \(mount.destination) of process \(pid): \(error)")
+      }
+    }
+    return sources
+  }
+
   func layout() throws(CgroupError) -> CgroupLayout {
     if let cgroupLayout { return cgroupLayout }
     do throws(SyscallError) { return try CgroupLayout.probe() } catch {

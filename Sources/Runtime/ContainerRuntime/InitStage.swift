@@ -14,14 +14,16 @@ final class InitStage {
   let stdio: ContainerRuntime.Stdio
   /// Detached by the parent when the child is in a user namespace, where it may not reach or mount them.
   let root: SharedDescriptor?
-  let sources: [Int: SharedDescriptor]?
+  /// What else only the parent could open is among them: other containers' mounts, and id-mapped ones.
+  let sources: [Int: SharedDescriptor]
+  let opensPropagating: Bool
   /// The listener of a `StartGate`.
   let gate: Int32?
 
   init(
     plan: LaunchPlan, request: ProcessRequest, namespaces: NamespaceSetup, entrance: consuming CgroupEntrance,
-    cgroups: CgroupMounts?, stdio: ContainerRuntime.Stdio, root: SharedDescriptor?, sources: [Int: SharedDescriptor]?,
-    gate: Int32?
+    cgroups: CgroupMounts?, stdio: ContainerRuntime.Stdio, root: SharedDescriptor?, sources: [Int: SharedDescriptor],
+    opensPropagating: Bool, gate: Int32?
   ) {
     self.plan = plan
     self.request = request
@@ -31,6 +33,7 @@ final class InitStage {
     self.stdio = stdio
     self.root = root
     self.sources = sources
+    self.opensPropagating = opensPropagating
     self.gate = gate
   }
 
@@ -169,10 +172,13 @@ final class InitStage {
   }
 
   private func openSources(_ stage: Stage) throws(LaunchFailure) -> [Int: SharedDescriptor] {
-    if let sources { return sources }
-    return try stage.mounting { () throws(RootfsError) in
-      try Mounter.openSources(plan.spec.mounts, onlyPropagating: true, pins: plan.pins)
+    guard opensPropagating else { return sources }
+    let own = try stage.mounting { () throws(RootfsError) in
+      try Mounter.openSources(plan.spec.mounts, .propagating, pins: plan.pins) { mount throws(SyscallError) in
+        throw SyscallError("mount_setattr", mount.destination, .notPermitted)
+      }
     }
+    return own.merging(sources) { $1 }
   }
 
   private func attachRoot(_ stage: Stage, _ isChrooted: inout Bool) throws(LaunchFailure) -> Root {

@@ -22,12 +22,16 @@ extension LaunchPlan {
     bundle = try fields.string("bundle") ?? ""
     seccompFlags = try fields.integer("seccompFlags")
     seccompListener = try SeccompListener(of: fields)
+    mapsRoot = try fields.bool("mapsRoot") ?? false
     for (destination, value) in fields.value("pins")?.objectValue?.members ?? [] {
       // Device and inode, as text: JSON's numbers end before theirs.
       guard let words = value.arrayValue?.compactMap(\.stringValue), words.count == 2, let device = UInt64(words[0]),
         let inode = UInt64(words[1])
       else { continue }
       pins[destination] = SourcePin(device: device, inode: inode)
+    }
+    for (destination, value) in fields.value("borrowed")?.objectValue?.members ?? [] {
+      borrowed[destination] = value.intValue.flatMap { Int32(exactly: $0) } ?? 0
     }
   }
 
@@ -49,10 +53,16 @@ extension LaunchPlan {
     builder.set("cgroupLayout", cgroupLayout?.json)
     builder.set("cgroupMade", cgroupMade)
     if !bundle.isEmpty { builder.set("bundle", bundle) }
+    if mapsRoot { builder.set("mapsRoot", true) }
     if !pins.isEmpty {
       var object = JSONObject()
       for (destination, pin) in pins { object[destination] = [.string("\(pin.device)"), .string("\(pin.inode)")] }
       builder.set("pins", .object(object))
+    }
+    if !borrowed.isEmpty {
+      var object = JSONObject()
+      for (destination, pid) in borrowed { object[destination] = .int(Int64(pid)) }
+      builder.set("borrowed", .object(object))
     }
     builder.set("spec", spec.json)
     return builder.json

@@ -33,6 +33,10 @@ public struct LaunchPlan: Sendable, Equatable {
   public var cgroupMade: Bool
   /// What the sources of bind mounts must be, by the mounts' destinations; those without one are taken as they are.
   public var pins: [String: SourcePin] = [:]
+  /// The root's files keep the ids they have on disk, whatever the container's user namespace maps them to; of an overlay.
+  public var mapsRoot: Bool = false
+  /// Bind mounts whose source is taken from the mount namespace of another process, by the mounts' destinations.
+  public var borrowed: [String: Int32] = [:]
   /// Where the exit record goes: `<data-root>/containers/<id>/exit.json`.
   public var exitRecord: String
   /// fdatasync the exit record (after the daemon has been told); false for `--rm`.

@@ -45,6 +45,44 @@ public enum DetachedMount {
       "", at: descriptor, flags: clone | UInt32(AT_EMPTY_PATH) | (recursive ? UInt32(AT_RECURSIVE) : 0))
   }
 
+  /// Has a mount that was never attached show its files' owners through a user namespace: what the namespace calls 0 is 0 on the disk,
+  /// and outside what 0 is mapped to (mount_setattr(2), MOUNT_ATTR_IDMAP, Linux 5.12).
+  public static func map(_ mount: borrowing Descriptor, to namespace: SharedDescriptor, recursive: Bool = false)
+    throws(SyscallError)
+  {
+    do throws(SyscallError) {
+      try Sys.mountSetAttributes(mount.raw, set: 0x10_0000, userNamespace: namespace.raw, recursive: recursive)
+    } catch {
+      guard error.errno == .invalidArgument || error.errno == .notPermitted else { throw error }
+      throw error.on("id-mapped (this kernel can't map the ids of that file system)")
+    }
+  }
+
+  /// A copy of the tmpfs at a place in another mount namespace, which need not be trusted: no link is followed, and what isn't a tmpfs
+  /// is ENOTSUP. For a single-threaded process that may enter the namespace: it goes there and comes back.
+  public static func tmpfs(at path: String, in namespace: borrowing Descriptor) throws(SyscallError)
+    -> SharedDescriptor
+  {
+    let own = try Sys.open("/proc/self/ns/mnt")
+    let root = try Sys.open("/", O_PATH | O_DIRECTORY)
+    let directory = try Sys.open(".", O_PATH | O_DIRECTORY)
+    try Sys.setns(namespace.raw, Int32(CLONE_NEWNS))
+    let result: Result<SharedDescriptor, SyscallError>
+    do throws(SyscallError) {
+      let place = try Sys.openat2(
+        path, O_PATH | O_DIRECTORY, resolve: Root.noSymlinks | Root.noMagicLinks, at: Sys.currentDirectory)
+      guard try Sys.fileSystem(place.raw).f_type == 0x0102_1994 else {  // TMPFS_MAGIC
+        throw SyscallError("open_tree", "\(path)\" (not a tmpfs)\"", .notSupported)
+      }
+      result = .success(SharedDescriptor(try copy(of: place.raw)))
+    } catch { result = .failure(error) }
+    try Sys.setns(own.raw, Int32(CLONE_NEWNS))
+    try Sys.fchdir(root.raw)
+    try Sys.chroot(".")
+    try Sys.fchdir(directory.raw)
+    return try result.get()
+  }
+
   private static let clone: UInt32 = 1  // OPEN_TREE_CLONE
 
   private static func isPseudo(_ type: String) -> Bool {

@@ -17,6 +17,8 @@ public struct MountOptions: Sendable, Equatable {
   /// `tmpcopyup`: a tmpfs begins with what the image has at that place.
   public var copyUp = false
   public var idMapped = false
+  /// `ridmap`: what is mounted below too.
+  public var idMappedRecursively = false
   /// crun's `copy-symlink`: a link at the source is made again at the destination, and nothing mounted.
   public var copySymlink = false
   /// crun's `src-nofollow` and `dest-nofollow`: a link there is mounted, or mounted over, itself.
@@ -75,7 +77,8 @@ public struct MountOptions: Sendable, Equatable {
     case "copy-symlink": copySymlink = true
     case "src-nofollow": sourceIsNotFollowed = true
     case "dest-nofollow": destinationIsNotFollowed = true
-    case "idmap", "ridmap": idMapped = true
+    case "idmap": idMapped = true
+    case "ridmap": (idMapped, idMappedRecursively) = (true, true)
     case "private", "rprivate": propagate(Self.private, option)
     case "slave", "rslave": propagate(Self.slave, option)
     case "shared", "rshared": propagate(Self.shared, option)

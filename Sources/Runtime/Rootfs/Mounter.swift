@@ -20,29 +20,53 @@ public struct Mounter: ~Copyable {
     self.label = label.flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// Which sources of bind mounts are opened before the others.
+  public enum Sources: Sendable {
+    /// Where the container's own process may open none.
+    case all
+    /// Those that stay in the host's peer groups, but for the id-mapped.
+    case propagating
+    /// Those that only the host's root can map.
+    case idMapped
+  }
+
   /// Opens the sources of bind mounts that a caller with fewer rights, or outside the host's propagation, could not open: by the
-  /// index of the mount. With `onlyPropagating`, those that stay in the host's peer groups.
+  /// index of the mount. `mapping`: a user namespace for the ids of a mount that is id-mapped.
   public static func openSources(
-    _ mounts: [RuntimeSpec.Mount], onlyPropagating: Bool, pins: [String: SourcePin] = [:]
+    _ mounts: [RuntimeSpec.Mount], _ which: Sources, pins: [String: SourcePin] = [:],
+    mapping: (RuntimeSpec.Mount) throws(SyscallError) -> SharedDescriptor
   ) throws(RootfsError) -> [Int: SharedDescriptor] {
     var sources: [Int: SharedDescriptor] = [:]
     for (index, mount) in mounts.enumerated() {
       let options = MountOptions(mount.options)
-      guard options.bind || mount.type == "bind", !onlyPropagating || options.propagates else { continue }
+      guard options.bind || mount.type == "bind" else { continue }
+      let isMapped = isMapped(mount, options)
+      switch which {
+      case .all: break
+      case .propagating: guard options.propagates, !isMapped else { continue }
+      case .idMapped: guard isMapped else { continue }
+      }
       do throws(SyscallError) {
-        sources[index] = SharedDescriptor(try copy(of: mount, options, pins[mount.destination]))
+        let source = try copy(of: mount, options, pins[mount.destination])
+        if isMapped {
+          try DetachedMount.map(source, to: try mapping(mount), recursive: options.idMappedRecursively)
+        }
+        sources[index] = SharedDescriptor(source)
       } catch { throw failure(mount, error) }
     }
     return sources
   }
 
+  private static func isMapped(_ mount: RuntimeSpec.Mount, _ options: MountOptions) -> Bool {
+    options.idMapped || !mount.uidMappings.isEmpty || !mount.gidMappings.isEmpty
+  }
+
   /// `source`: what `openSources` answered for this mount.
   public mutating func mount(_ mount: RuntimeSpec.Mount, source: SharedDescriptor? = nil) throws(RootfsError) {
     let options = MountOptions(mount.options)
-    guard !options.idMapped, mount.uidMappings.isEmpty, mount.gidMappings.isEmpty else {
+    guard source != nil || !Self.isMapped(mount, options) else {
       throw RootfsError(
-        step: "mount", object: mount.destination,
-        "mount \"\(mount.destination)\": id-mapped mounts are not supported yet")
+        step: "mount", object: mount.destination, "mount \"\(mount.destination)\": only binds can be id-mapped")
     }
     do throws(SyscallError) {
       if options.bind || mount.type == "bind" {

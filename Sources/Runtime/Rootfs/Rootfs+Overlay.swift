@@ -29,6 +29,96 @@ extension Rootfs {
     }
   }
 
+  /// As `overlay`, of layers whose owners are shown through a user namespace: the files of the layers keep the ids that the image gave
+  /// them, and so do those that are written, while a container in that namespace runs as other ids of the host (Linux 5.19). `upper` and
+  /// `work` are in one directory. `root`: the host's ids of the namespace's 0, as whom the overlay writes. For a single-threaded process.
+  public static func overlay(
+    lower: [String], upper: String, work: String, volatile: Bool, mappedBy namespace: SharedDescriptor,
+    root: (uid: UInt32, gid: UInt32)
+  ) throws(RootfsError) -> Descriptor {
+    var object = upper
+    do throws(SyscallError) {
+      func mapped(_ path: String) throws(SyscallError) -> SharedDescriptor {
+        object = path
+        let layer = try DetachedMount.copy(of: path, recursive: false)
+        try DetachedMount.map(layer, to: namespace)
+        return SharedDescriptor(layer)
+      }
+      let top = upper.split(separator: "/")
+      guard top.dropLast() == work.split(separator: "/").dropLast() else {
+        throw SyscallError("mount", upper, .crossDevice)
+      }
+      let writable = try mapped("/" + top.dropLast().joined(separator: "/"))
+      let layers = try lower.map { path throws(SyscallError) in try mapped(path) }
+      object = upper
+      let names = layers.map { "/proc/self/fd/\($0.raw)" }
+      let (upperName, workName) = (
+        "/proc/self/fd/\(writable.raw)/\(top.last ?? "")",
+        "/proc/self/fd/\(writable.raw)/\(work.split(separator: "/").last ?? "")"
+      )
+      return try withExtendedLifetime((layers, writable)) { () throws(SyscallError) in
+        do throws(SyscallError) {
+          return try writing(as: root) { () throws(SyscallError) in
+            try newOverlay(lower: names, upper: upperName, work: workName, volatile: volatile)
+          }
+        } catch  where error.errno == .invalidArgument || error.errno == .noSuchCall {
+          // Before Linux 6.15 a layer must be on a mount of one's own mount namespace.
+          return try inNamespaceOfItsOwn { () throws(SyscallError) in
+            for layer in layers + [writable] { try Sys.moveMount(layer.raw, to: "/", at: Sys.currentDirectory) }
+            return try writing(as: root) { () throws(SyscallError) in
+              do throws(SyscallError) {
+                return try newOverlay(lower: names, upper: upperName, work: workName, volatile: volatile)
+              } catch  where error.errno == .invalidArgument || error.errno == .noSuchCall {
+                do throws(RootfsError) {
+                  return try classicOverlay(lower: names, upper: upperName, work: workName, volatile: volatile)
+                } catch { throw SyscallError("mount", error.message, Errno(rawValue: error.errno)) }
+              }
+            }
+          }
+        }
+      }
+    } catch { throw RootfsError(step: "rootfs", object, error, doing: "mount overlay of id-mapped layers") }
+  }
+
+  /// An overlay makes its own files as whoever mounted it: ids that the layers' mounts don't map would leave it read-only.
+  private static func writing(as root: (uid: UInt32, gid: UInt32), _ body: () throws(SyscallError) -> Descriptor)
+    throws(SyscallError) -> Descriptor
+  {
+    try takeFileSystemIDs(root.uid, root.gid)
+    let result: Result<SharedDescriptor, SyscallError>
+    do throws(SyscallError) { result = .success(SharedDescriptor(try body())) } catch { result = .failure(error) }
+    try takeFileSystemIDs(geteuid(), getegid())
+    return Descriptor(owning: try Sys.fcntl(try result.get().raw, F_DUPFD_CLOEXEC, 0))
+  }
+
+  /// The thread goes on as this user where files are concerned (setfsuid(2)), with the rights over files that it has otherwise and that
+  /// the change would take away.
+  public static func takeFileSystemIDs(_ uid: UInt32, _ gid: UInt32) throws(SyscallError) {
+    _ = cl_syscall(Int(SYS_setfsgid), Int(gid), 0, 0, 0, 0, 0)
+    _ = cl_syscall(Int(SYS_setfsuid), Int(uid), 0, 0, 0, 0, 0)
+    let own = try Sys.capget()
+    try Sys.capset(effective: own.permitted, permitted: own.permitted, inheritable: own.inheritable)
+  }
+
+  /// Runs something in a mount namespace that nobody else sees, and comes back.
+  private static func inNamespaceOfItsOwn(_ body: () throws(SyscallError) -> Descriptor) throws(SyscallError) -> Descriptor {
+    let own = try Sys.open("/proc/thread-self/ns/mnt")
+    let root = try Sys.open("/", O_PATH | O_DIRECTORY)
+    let directory = try Sys.open(".", O_PATH | O_DIRECTORY)
+    try Sys.unshare(CLONE_NEWNS)
+    let result: Result<SharedDescriptor, SyscallError>
+    do throws(SyscallError) {
+      try enterNamespaceRoot()
+      try Sys.mount(nil, "/", flags: UInt(MS_REC | MS_PRIVATE))
+      result = .success(SharedDescriptor(try body()))
+    } catch { result = .failure(error) }
+    try Sys.setns(own.raw, Int32(CLONE_NEWNS))
+    try Sys.fchdir(root.raw)
+    try Sys.chroot(".")
+    try Sys.fchdir(directory.raw)
+    return Descriptor(owning: try Sys.fcntl(try result.get().raw, F_DUPFD_CLOEXEC, 0))
+  }
+
   /// As `overlay`, made without ever being attached to anything: for a process that isn't in a mount namespace of its own.
   /// EINVAL or ENOSYS before Linux 6.8.
   public static func detachedOverlay(lower: [String], upper: String, work: String, volatile: Bool)

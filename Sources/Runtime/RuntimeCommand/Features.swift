@@ -43,7 +43,7 @@ enum Features {
         "memoryPolicy": [
           "modes": JSON(ContainerRuntime.memoryPolicyModes), "flags": JSON(ContainerRuntime.memoryPolicyFlags),
         ],
-        "mountExtensions": ["idmap": ["enabled": false]],
+        "mountExtensions": ["idmap": ["enabled": true]],
         "netDevices": ["enabled": true],
       ],
       "annotations": ["dev.berth.runtime.version": .string(RuntimeCommand.version)],
@@ -53,8 +53,10 @@ enum Features {
 
   private static let mountOptions = [
     "async", "atime", "bind", "copy-symlink", "defaults", "dest-nofollow", "dev", "diratime", "dirsync", "exec",
+    "idmap",
     "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "nolazytime", "nomand", "norelatime",
     "nostrictatime", "nosuid", "nosymfollow", "private", "ratime", "rbind", "rdev", "rdiratime", "relatime", "rexec",
+    "ridmap",
     "rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime", "rnostrictatime", "rnosuid", "rnosymfollow", "ro",
     "rprivate", "rrelatime", "rro", "rrw", "rshared", "rslave", "rstrictatime", "rsuid", "rsymfollow", "runbindable",
     "rw", "shared", "silent", "slave", "src-nofollow", "strictatime", "suid", "symfollow", "sync", "tmpcopyup",

@@ -1,6 +1,7 @@
 public import OCI
 
-/// Which ids a bind mount shows in place of those of its files (mount_setattr(2), MOUNT_ATTR_IDMAP): `BindOptions.IDMapping`.
+/// Which ids a bind or a volume shows in place of those of its files (mount_setattr(2), MOUNT_ATTR_IDMAP): `BindOptions.IDMapping`,
+/// `VolumeOptions.IDMapping`. Without ranges: those of the container's user namespace, so that its root is the files' root.
 public struct IDMapping: Sendable, Equatable {
   public var users: [Range]
   public var groups: [Range]
@@ -23,6 +24,13 @@ public struct IDMapping: Sendable, Equatable {
 }
 
 extension IDMapping.Range {
+  func overlaps(_ other: Self) -> Bool {
+    func meet(_ a: UInt32, _ b: UInt32) -> Bool {
+      UInt64(a) < UInt64(b) + UInt64(other.size) && UInt64(b) < UInt64(a) + UInt64(size)
+    }
+    return meet(hostID, other.hostID) || meet(containerID, other.containerID)
+  }
+
   init(_ fields: JSONFields) throws(JSONError) {
     containerID = try fields.integer("ContainerID") ?? 0
     hostID = try fields.integer("HostID") ?? 0

@@ -34,6 +34,8 @@ public struct MountSpec: Sendable, Equatable {
     public var subpath = ""
     /// Kept as it came.
     public var driverConfig: JSON?
+    /// As `BindOptions.idMapping`.
+    public var idMapping: IDMapping?
     public init() {}
 
     /// The driver's name and its options.
@@ -78,6 +80,7 @@ public struct MountSpec: Sendable, Equatable {
       options.labels = try fields.map("Labels") ?? [:]
       options.subpath = try fields.string("Subpath") ?? ""
       options.driverConfig = fields.value("DriverConfig")
+      options.idMapping = try fields.object("IDMapping", IDMapping.init)
       return options
     }
     tmpfs = try fields.object("TmpfsOptions") { (fields: JSONFields) throws(JSONError) in
@@ -113,6 +116,7 @@ public struct MountSpec: Sendable, Equatable {
       if !volume.labels.isEmpty { options.set("Labels", volume.labels) }
       if !volume.subpath.isEmpty { options.set("Subpath", volume.subpath) }
       options.set("DriverConfig", volume.driverConfig)
+      if let mapping = volume.idMapping { options.set("IDMapping", mapping.json) }
       json.set("VolumeOptions", options.json)
     }
     if let tmpfs {

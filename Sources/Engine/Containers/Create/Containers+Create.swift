@@ -86,7 +86,7 @@ extension Containers {
       host.resources.memorySwap = host.resources.memory.multipliedReportingOverflow(by: 2).partialValue
     }
     if host.shmSize == 0 { host.shmSize = configuration.shmSize }
-    if host.ipcMode.isEmpty { host.ipcMode = "private" }
+    if host.ipcMode.isEmpty { host.ipcMode = configuration.ipcMode }
     if host.cgroupnsMode.isEmpty { host.cgroupnsMode = self.host.layout.mode == .v2 ? "private" : "host" }
     if host.networkMode.isEmpty { host.networkMode = "default" }
     if host.runtime.isEmpty { host.runtime = "berth" }

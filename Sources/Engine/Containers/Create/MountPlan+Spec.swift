@@ -50,9 +50,6 @@ extension MountPlan {
       throw refuse("invalid mount path: '\(spec.source)' mount path must be absolute")
     }
     let options = spec.bind ?? MountSpec.BindOptions()
-    guard options.idMapping == nil else {
-      throw EngineError.notImplemented("id-mapped binds are not built yet: '\(spec.target)'")
-    }
     if !options.propagation.isEmpty, !propagations.contains(options.propagation) {
       throw refuse("invalid propagation mode: \(options.propagation)")
     }
@@ -66,7 +63,7 @@ extension MountPlan {
     point.options = [options.nonRecursive ? "bind" : "rbind", propagation]
     if spec.readOnly { point.options.append(options.readOnlyNonRecursive ? "ro" : "rro") }
     point.createsSource = options.createMountpoint
-    point.idMapping = options.idMapping
+    point.idMapping = try options.idMapping.map { try checked($0, refuse) }
     return point
   }
 
@@ -99,6 +96,7 @@ extension MountPlan {
       driver: driver.isEmpty ? "local" : driver, mode: "z", rw: !spec.readOnly)
     point.anonymous = spec.source.isEmpty
     point.subpath = options.subpath
+    point.idMapping = try options.idMapping.map { try checked($0, refuse) }
     point.options = ["rbind", "rprivate"] + (spec.readOnly ? ["ro"] : [])
     var item = Item(point: point)
     item.labels = options.labels
@@ -113,6 +111,29 @@ extension MountPlan {
     guard isLocal(subpath) else { throw refuse("subpath must be a relative path within the image") }
     guard subpath.isEmpty else { throw EngineError.notImplemented("image-subpath is not built yet: '\(spec.target)'") }
     return Point(type: "image", name: spec.source, source: "", destination: destination, rw: !spec.readOnly)
+  }
+
+  /// What the kernel would refuse of a mapping with less to go by; a kind that isn't said is as the other.
+  private static func checked(_ mapping: IDMapping, _ refuse: (String) -> EngineError) throws -> IDMapping {
+    var mapping = mapping
+    if mapping.users.isEmpty { mapping.users = mapping.groups }
+    if mapping.groups.isEmpty { mapping.groups = mapping.users }
+    for ranges in [mapping.users, mapping.groups] {
+      guard ranges.count <= 340 else { throw refuse("IDMapping has more than 340 ranges") }
+      for (index, range) in ranges.enumerated() {
+        // (uid_t)-1 is no id.
+        let ends = [range.hostID, range.containerID].map { UInt64($0) + UInt64(range.size) }
+        guard range.size > 0, ends.allSatisfy({ $0 <= UInt64(UInt32.max) }) else {
+          throw refuse("IDMapping: \(range.hostID)-\(range.containerID)-\(range.size) isn't a range of ids")
+        }
+        for other in ranges[..<index] where range.overlaps(other) {
+          throw refuse(
+            "IDMapping: \(range.hostID)-\(range.containerID)-\(range.size) overlaps "
+              + "\(other.hostID)-\(other.containerID)-\(other.size)")
+        }
+      }
+    }
+    return mapping
   }
 
   /// Go's filepath.IsLocal, or empty: it can't lead out in words. Links are another matter, for when it is opened.

@@ -8,8 +8,11 @@ extension SpecBuilder {
       var mount = RuntimeSpec.Mount(
         destination: point.destination, type: Self.types[point.type] ?? "bind",
         source: Self.types[point.type] ?? point.source, options: point.options)
-      mount.uidMappings = (point.idMapping?.users ?? []).map(Self.mapping)
-      mount.gidMappings = (point.idMapping?.groups ?? []).map(Self.mapping)
+      if let mapping = point.idMapping {
+        mount.options.append("idmap")
+        mount.uidMappings = mapping.users.flatMap { Self.mapping($0, within: users) }
+        mount.gidMappings = mapping.groups.flatMap { Self.mapping($0, within: groups) }
+      }
       return mount
     }
     own += host.tmpfs.map { path, options in
@@ -36,6 +39,10 @@ extension SpecBuilder {
     }
     for index in result.indices {
       switch result[index].destination {
+      case "/dev/shm" where sharesMemory:
+        result[index] = RuntimeSpec.Mount(
+          destination: "/dev/shm", type: "bind", source: "/dev/shm",
+          options: ["bind", "rprivate", "nosuid", "noexec", "nodev"])
       case "/dev/shm": result[index].options.append("size=\(host.shmSize)")
       case "/sys":
         if host.privileged { result[index].options.removeAll { $0 == "ro" } }
@@ -47,11 +54,30 @@ extension SpecBuilder {
     return result + own
   }
 
+  /// POSIX shared memory and semaphores live in `/dev/shm`: who shares an ipc namespace shares that too.
+  private var sharesMemory: Bool {
+    let mode = snapshot.hostConfig.ipcMode
+    return mode == "host" || mode.hasPrefix("container:")
+  }
+
   /// Those that aren't binds.
   private static let types = ["tmpfs": "tmpfs", "image": "overlay"]
 
-  private static func mapping(_ range: IDMapping.Range) -> RuntimeSpec.IDMapping {
-    RuntimeSpec.IDMapping(containerID: range.containerID, hostID: range.hostID, size: range.size)
+  /// The kernel maps the files' ids to the host's: of what the container is to see, the ids that its user namespace stands for.
+  private static func mapping(_ range: IDMapping.Range, within namespace: [RuntimeSpec.IDMapping])
+    -> [RuntimeSpec.IDMapping]
+  {
+    guard !namespace.isEmpty else {
+      return [RuntimeSpec.IDMapping(containerID: range.hostID, hostID: range.containerID, size: range.size)]
+    }
+    return namespace.compactMap { outer in
+      let first = max(UInt64(range.containerID), UInt64(outer.containerID))
+      let end = min(UInt64(range.containerID) + UInt64(range.size), UInt64(outer.containerID) + UInt64(outer.size))
+      guard first < end else { return nil }
+      return RuntimeSpec.IDMapping(
+        containerID: UInt32(UInt64(range.hostID) + first - UInt64(range.containerID)),
+        hostID: UInt32(UInt64(outer.hostID) + first - UInt64(outer.containerID)), size: UInt32(end - first))
+    }
   }
 
   /// Docker's own, with what the user says in place of what it contradicts; the size is the user's word.

@@ -19,6 +19,9 @@ struct SpecBuilder {
   var defaultUlimits: [HostResources.Ulimit] = []
   /// What the daemon itself may give away.
   var availableCapabilities: Set<String> = Set(CapabilitySet.all)
+  /// Of the container's user namespace, if it has one of its own.
+  var users: [RuntimeSpec.IDMapping] = []
+  var groups: [RuntimeSpec.IDMapping] = []
   /// The parent group, `/berth`.
   var cgroupParent: String
 

@@ -120,7 +120,8 @@ extension Containers {
       snapshot: snapshot, host: host, security: security, cgroupParent: configuration.cgroupParent)
     builder.defaultUlimits = configuration.ulimits
     builder.availableCapabilities = availableCapabilities
-    builder.joined = try joinedNamespaces(snapshot)
+    let joined = try join(snapshot)
+    builder.joined = joined.namespaces
     let mounted = try await mounted(snapshot)
     builder.snapshot = mounted.snapshot
 
@@ -161,6 +162,7 @@ extension Containers {
     (plan.seccompFlags, plan.seccompListener) = (filter?.flags, filter?.listener)
     plan.log = try log(snapshot)
     plan.pins = mounted.pins
+    if let donor = joined.shm { plan.borrowed["/dev/shm"] = donor }
     clock.mark("spec")
     return Prepared(plan: plan, attachment: attachment, root: mount)
   }
@@ -189,36 +191,11 @@ extension Containers {
     return LaunchPlan.Log(path: snapshot.logPath, maximumSize: size, maximumFiles: max(1, files))
   }
 
-  /// The namespaces of other containers that this one joins; they must run.
-  private func joinedNamespaces(_ snapshot: ContainerSnapshot) throws -> [RuntimeSpec.NamespaceKind: String] {
-    var result: [RuntimeSpec.NamespaceKind: String] = [:]
-    let host = snapshot.hostConfig
-    for (kind, mode, name) in [(RuntimeSpec.NamespaceKind.pid, host.pidMode, "PID"), (.ipc, host.ipcMode, "IPC")]
-    where mode.hasPrefix("container:") {
-      let other = try find(String(mode.dropFirst("container:".count)))
-      let state = other.state
-      guard state.alive else {
-        throw EngineError.conflict("failed to join \(name) namespace: container \(other.id) is not running")
-      }
-      if kind == .ipc, !["shareable", "host"].contains(other.snapshot.hostConfig.ipcMode) {
-        throw EngineError.system(
-          "failed to join IPC namespace: non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
-      }
-      result[kind] = "/proc/\(state.pid)/ns/\(kind.procName)"
-    }
-    return result
-  }
-
   func networkRequest(_ snapshot: ContainerSnapshot) throws -> NetworkRequest {
     let host = snapshot.hostConfig
     var mode = host.networkMode
     if mode.hasPrefix("container:") {
-      let other = try find(String(mode.dropFirst("container:".count)))
-      guard other.id != snapshot.id else { throw EngineError.conflict("cannot join own network") }
-      guard other.state.alive else {
-        throw EngineError.conflict("cannot join network of a non running container: \(other.id)")
-      }
-      mode = "container:" + other.id
+      mode = "container:" + (try networkDonor(String(mode.dropFirst("container:".count)), for: snapshot.id)).id
     }
     var settings = snapshot.networkingConfig
     if snapshot.config.networkDisabled || snapshot.disconnected {
@@ -318,8 +295,8 @@ struct StepClock: CustomStringConvertible {
 }
 
 /// `10m`, `1g`, `512k`, `100`: units of 1,024 (go-units `RAMInBytes`).
-enum ByteSize {
-  static func parse(_ text: String) -> Int64? {
+public enum ByteSize {
+  public static func parse(_ text: String) -> Int64? {
     var body = text.lowercased()
     for suffix in ["ib", "b"] where body.hasSuffix(suffix) {
       body.removeLast(suffix.count)
