@@ -18,14 +18,19 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
   }
   private(set) var process: RunningCommand?
   private let flags: [String]
+  /// What the daemon sees in place of these files of `/etc`.
+  private let etc: [String: String]
+  /// The mount namespace in which it sees them: the next start's, too, since the network namespaces are bound there.
+  private var namespace: SharedDescriptor?
 
   /// Starts it and loads busybox.
-  init(flags: [String] = [], busybox: Bool = true) throws {
+  init(flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:]) throws {
     guard !Self.bin.isEmpty else { throw EnvironmentError.notBuilt }
     var template = Array("/tmp/berth-test-XXXXXX\0".utf8CString)
     guard let made = mkdtemp(&template) else { throw SyscallError("mkdtemp", "/tmp", .current) }
     folder = String(cString: made)
     self.flags = flags
+    self.etc = etc
     try Sys.mkdir("\(folder)/run")
     try start()
     if busybox {
@@ -48,12 +53,17 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     try Sys.bind(reader.raw, path: notices)
     let logFile = try Sys.open("\(folder)/berthd.log", O_WRONLY | O_CREAT | O_APPEND)
     let null = try Sys.open("/dev/null")
-    let pid = try spawn(
-      "\(Self.bin)/berthd",
+    var (program, arguments) = try Self.command(
       [
-        "berthd", "--data-root", "\(folder)/data", "--exec-root", "\(folder)/run", "-H", host, "--pidfile",
+        "--data-root", "\(folder)/data", "--exec-root", "\(folder)/run", "-H", host, "--pidfile",
         "\(folder)/run/berthd.pid",
-      ] + flags,
+      ] + flags, etc: namespace == nil ? etc : [:], folder)
+    if let namespace {
+      arguments = ["nsenter", "--mount=/proc/\(getpid())/fd/\(namespace.raw)", program] + arguments.dropFirst()
+      program = "/usr/bin/nsenter"
+    }
+    let pid = try spawn(
+      program, arguments,
       environment: ["NOTIFY_SOCKET": notices], descriptors: [null.raw, logFile.raw, logFile.raw], newSession: true)
     let running = RunningCommand(
       pid: pid, pidfd: try Sys.pidfdOpen(pid), out: SharedDescriptor(try Sys.memfd("unused")),
@@ -66,6 +76,30 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     _ = try Sys.retrying("poll") { CLinux.poll(&polls, 2, 20_000) }
     let log = try self.log()
     try #require(polls[0].revents & Int16(POLLIN) != 0, "berthd did not come up:\n\(log)")
+    if !etc.isEmpty, namespace == nil { namespace = SharedDescriptor(try Sys.open("/proc/\(pid)/ns/mnt")) }
+  }
+
+  /// The daemon's command, in a mount namespace of its own when it is to see other files.
+  private static func command(_ arguments: [String], etc: [String: String], _ folder: String) throws -> (
+    String, [String]
+  ) {
+    guard !etc.isEmpty else { return ("\(bin)/berthd", ["berthd"] + arguments) }
+    var script = "mount --make-rprivate /; "
+    for (name, text) in etc {
+      try Sys.replaceFile("\(folder)/etc-\(name)", with: Array(text.utf8), durable: false)
+      script += "mount --bind \(folder)/etc-\(name) /etc/\(name) && "
+    }
+    return ("/usr/bin/unshare", ["unshare", "-m", "sh", "-c", script + "exec \(bin)/berthd \"$@\"", "sh"] + arguments)
+  }
+
+  /// How a daemon ends that doesn't come up.
+  static func refusal(flags: [String], etc: [String: String]) throws -> Command.Result {
+    let folder = "/tmp/berth-test-refusal-\(getpid())"
+    try Sys.mkdirAll(folder)
+    defer { try? Sys.removeTree(folder) }
+    let (program, arguments) = try command(
+      ["--data-root", "\(folder)/data", "--exec-root", "\(folder)/run"] + flags, etc: etc, folder)
+    return try Command(path: program).run(Array(arguments.dropFirst()))
   }
 
   /// The plug of the daemon alone: containers go on.
@@ -95,8 +129,10 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
   }
 
   /// A daemon for the length of `body`; its log is shown when the body throws.
-  static func with<T>(flags: [String] = [], busybox: Bool = true, _ body: (Daemon) throws -> T) throws -> T {
-    let daemon = try Daemon(flags: flags, busybox: busybox)
+  static func with<T>(
+    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], _ body: (Daemon) throws -> T
+  ) throws -> T {
+    let daemon = try Daemon(flags: flags, busybox: busybox, etc: etc)
     do {
       let result = try body(daemon)
       try daemon.close()

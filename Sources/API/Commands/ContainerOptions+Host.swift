@@ -15,7 +15,8 @@ extension ContainerOptions {
       set(&host, key, values.string(flag))
     }
     for (key, flag, modes) in [
-      ("PidMode", "pid", ["", "host"]), ("UTSMode", "uts", ["", "host"]), ("UsernsMode", "userns", ["", "host"]),
+      ("PidMode", "pid", ["", "host"]), ("UTSMode", "uts", ["", "host"]),
+      ("UsernsMode", "userns", ["", "host", "private", "auto"]),
       ("CgroupnsMode", "cgroupns", ["", "host", "private"]),
     ] {
       let mode = values.string(flag)

@@ -28,7 +28,8 @@ enum MountOption {
       let key = rawKey.lowercased()
       guard
         let value = given
-          ?? (["readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "idmap"].contains(key) ? "true" : nil)
+          ?? (["readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "idmap"].contains(key)
+            ? "true" : nil)
       else { throw CommandFailure("invalid field '\(field)' must be a key=value pair") }
       switch key {
       case "type": type = value.lowercased()

@@ -37,6 +37,8 @@ public struct EngineFacts: Sendable {
   /// Of this installation, the same for the life of the data root.
   public var id: String
   public var debug = false
+  /// `--userns-remap`
+  public var remapsUsers = false
   /// `key=value`, of the daemon.
   public var labels: [String] = []
   public var storageDriver = "overlay2"

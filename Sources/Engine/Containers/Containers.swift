@@ -59,6 +59,8 @@ public final class Containers: Sendable {
     public var shmSize: Int64 = 64 << 20
     /// `private` or `shareable`.
     public var ipcMode = "private"
+    /// `--userns-remap`: the ids of containers that don't ask for the host's; nil: all have the host's.
+    public var remap: UserMapping?
     /// What of the host may be bound.
     public var bindPolicy = BindPolicy()
     /// Paths on which the engine listens, to warn whoever gives one away.

@@ -37,6 +37,8 @@ public final class Engine: Sendable {
   /// Of this installation, the same for the life of the data root.
   public let id: String
   public let host: HostFacts
+  /// `--userns-remap`
+  public var remapsUsers: Bool { containers.remapsUsers }
   /// As `docker info` names it.
   public let storageDriver: String
 

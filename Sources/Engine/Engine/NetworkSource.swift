@@ -25,6 +25,7 @@ struct NetworkSource: ContainerNetworking {
     }
     attach.hostname = request.hostname
     attach.links = request.links
+    attach.namespace = request.namespace
     attach.dns = request.dns
     let endpoint = try await networks.attach(attach)
     do {

@@ -1,3 +1,5 @@
+public import Kernel
+
 /// What a container asks of its network when it starts.
 public struct AttachRequest: Sendable {
   /// 64 hexadecimal digits.
@@ -19,6 +21,8 @@ public struct AttachRequest: Sendable {
   public var hostname = ""
   /// `--link` on the default bridge: other containers by id or name, and what this one calls them.
   public var links: [String] = []
+  /// A namespace to use instead of one that is made here: owned by the container's user namespace.
+  public var namespace: SharedDescriptor?
   /// Name servers that the resolver asks for this container; empty: the daemon's or the host's.
   public var dns: [String] = []
 

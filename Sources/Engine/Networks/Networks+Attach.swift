@@ -17,7 +17,7 @@ extension Networks {
     case .host: endpoint = try attachHost(request)
     case .container(let other): return try join(other, request)
     case .none:
-      let sandbox = try await core.takeSandbox(.none)
+      let sandbox = try await sandbox(.none, request)
       var place = place(request, sandbox: sandbox)
       place.interfaces = [predefined(.none)]
       endpoint = try record(State.Attachment(endpoint: place, sandbox: sandbox))
@@ -35,6 +35,12 @@ extension Networks {
     case "none": "null"
     default: core.state.withLock { $0.segments[interface.networkID]?.network.driver } ?? "bridge"
     }
+  }
+
+  /// From the pool, or made of the namespace that the container brings along.
+  private func sandbox(_ kind: Sandbox.Kind, _ request: AttachRequest) async throws -> Sandbox {
+    guard let namespace = request.namespace else { return try await core.takeSandbox(kind) }
+    return try await core.onThread { plumber in try plumber.make(kind, of: namespace) }
   }
 
   private func place(_ request: AttachRequest, sandbox: Sandbox?) -> Endpoint {
@@ -118,7 +124,7 @@ extension Networks {
     let wanted = try wanted(request)
     for (segment, endpoint) in wanted { try Self.check(endpoint, on: segment) }
     let standard = wanted.first { $0.segment.isDefault }
-    let sandbox = try await core.takeSandbox(standard == nil ? .none : .bridge)
+    let sandbox = try await sandbox(standard == nil ? .none : .bridge, request)
     var plugs: [Sandbox.Plug] = sandbox.plug.map { [$0] } ?? []
     var publication = Publication()
     do {

@@ -7,14 +7,15 @@ import Synchronization
 
 extension Plumber {
   /// A namespace with `lo` up, bound under the exec root; of the kind `bridge` plugged in, addressed and routed too.
-  mutating func make(_ kind: Sandbox.Kind) throws -> Sandbox {
+  /// `namespace`: to be used instead of a new one.
+  mutating func make(_ kind: Sandbox.Kind, of namespace: SharedDescriptor? = nil) throws -> Sandbox {
     guard !lost else { throw EngineError.system("the network thread has lost the host's network namespace") }
     let slot = String(nextSlot, radix: 36)
     nextSlot += 1
     let path = "\(core.names.netnsDirectory)/\(slot)"
     try Self.createMountPoint(path, in: core.names.netnsDirectory)
     do {
-      return try make(kind, slot, path)
+      return try make(kind, slot, path, namespace)
     } catch {
       // the namespace goes with its last reference, and a veth with it
       unbind(path)
@@ -27,8 +28,10 @@ extension Plumber {
     try Sys.open(path, O_RDONLY | O_CREAT | O_EXCL, mode: 0).close()
   }
 
-  private mutating func make(_ kind: Sandbox.Kind, _ slot: String, _ path: String) throws -> Sandbox {
-    try Sys.unshare(CLONE_NEWNET)
+  private mutating func make(
+    _ kind: Sandbox.Kind, _ slot: String, _ path: String, _ namespace: SharedDescriptor?
+  ) throws -> Sandbox {
+    if let namespace { try Sys.setns(namespace.raw, CLONE_NEWNET) } else { try Sys.unshare(CLONE_NEWNET) }
     let result = Result { try core.prepareOwnNamespace(path) }
     try comeHome()
     let inside = try result.get()

@@ -31,6 +31,8 @@ struct DaemonOptions {
   var shmSize: Int64?
   /// Of containers that say nothing; empty: the default.
   var ipcMode = ""
+  /// `default`, `user[:group]`; empty: containers' ids are the host's.
+  var remap = ""
   /// A file with a profile, `builtin` or `unconfined`; empty is `builtin`.
   var seccompProfile = ""
   var registries = Registry.Configuration()
@@ -57,7 +59,8 @@ struct DaemonOptions {
     "dns-opts": .list, "log-driver": .text, "log-opts": .map, "default-ulimits": .map, "init": .toggle,
     "no-new-privileges": .toggle, "seccomp-profile": .text, "registry-mirrors": .list, "insecure-registries": .list,
     "max-concurrent-downloads": .number, "max-concurrent-uploads": .number, "max-download-attempts": .number,
-    "default-shm-size": .text, "default-ipc-mode": .text, "bind-mount-policy": .policy, "volume-trash-hours": .number,
+    "default-shm-size": .text, "default-ipc-mode": .text, "userns-remap": .text,
+    "bind-mount-policy": .policy, "volume-trash-hours": .number,
   ]
   private static let plurals = [
     "host": "hosts", "label": "labels", "dns-opt": "dns-opts", "log-opt": "log-opts",
@@ -165,6 +168,7 @@ struct DaemonOptions {
         throw Failure(description: "invalid argument \"\(text)\" for \"\(name)\": invalid size: '\(text)'")
       }
       shmSize = size
+    case "userns-remap": remap = text
     case "default-ipc-mode":
       guard ["private", "shareable"].contains(text) else {
         throw Failure(
@@ -305,6 +309,8 @@ struct DaemonOptions {
           --pidfile string       File of the daemon's process id
           --seccomp-profile string  Profile of containers that name none: a file, "builtin" or "unconfined"
           --registry-mirror list Mirrors of Docker Hub to pull from first
+          --userns-remap string  Users of containers are those that /etc/subuid gives this user: "default"
+                                 (dockremap) or user[:group]
       -v, --version              Print the version and quit
           --volume-trash-hours int  How long removed volumes can be had back (default 24; 0: not at all)
     """

@@ -93,6 +93,7 @@ import Volumes
         options.seccompProfile == "unconfined"
         ? "unconfined" : String(decoding: try Sys.readFile(options.seccompProfile, limit: 1 << 20), as: UTF8.self)
     }
+    if !options.remap.isEmpty { configuration.containers.remap = try UserMapping(remap: options.remap) }
     configuration.containers.bindPolicy = options.bindPolicy
     configuration.containers.sockets = options.hosts.compactMap { text in
       text.hasPrefix("unix://") ? String(text.dropFirst("unix://".count)) : nil
@@ -109,6 +110,7 @@ import Volumes
   private static func nouns(_ engine: Engine, _ options: DaemonOptions) -> EngineNouns {
     var facts = EngineFacts(version: version, dataRoot: options.dataRoot, id: engine.id)
     facts.debug = options.debug
+    facts.remapsUsers = engine.remapsUsers
     facts.labels = options.labels
     facts.storageDriver = engine.storageDriver
     facts.cgroupVersion = engine.host.layout.mode == .v2 ? 2 : 1

@@ -1,6 +1,6 @@
 import CLinux
-import Kernel
-import OCI
+public import Kernel
+public import OCI
 import Rootfs
 
 /// User namespaces that nobody is in, which tell the kernel how a mount's ids are mapped (mount_setattr(2)). Each is made when a mount
@@ -8,7 +8,8 @@ import Rootfs
 final class MappingNamespaces {
   private let linux: RuntimeSpec.Linux
   private let joined: SharedDescriptor?
-  private var made: [(users: [RuntimeSpec.IDMapping], groups: [RuntimeSpec.IDMapping], namespace: SharedDescriptor)] = []
+  private var made: [(users: [RuntimeSpec.IDMapping], groups: [RuntimeSpec.IDMapping], namespace: SharedDescriptor)] =
+    []
 
   /// `joined`: the container's user namespace, if it is another's.
   init(linux: RuntimeSpec.Linux, joined: SharedDescriptor?) {
@@ -47,15 +48,32 @@ final class MappingNamespaces {
 
   private static func make(_ users: [RuntimeSpec.IDMapping], _ groups: [RuntimeSpec.IDMapping]) throws(SyscallError)
     -> SharedDescriptor
-  {
+  { try ContainerRuntime.makeNamespaces(users, groups, network: false).user }
+}
+
+extension ContainerRuntime {
+  /// A user namespace with these mappings, or another one given, and with `network` a network namespace that is its own: nobody is in
+  /// them, and they end with their descriptors. For a single-threaded process.
+  public static func makeNamespaces(
+    _ users: [RuntimeSpec.IDMapping], _ groups: [RuntimeSpec.IDMapping], joining: SharedDescriptor? = nil, network: Bool
+  ) throws(SyscallError) -> (user: SharedDescriptor, network: SharedDescriptor?) {
+    let (user, net) = (RuntimeSpec.NamespaceKind.user.cloneFlag, RuntimeSpec.NamespaceKind.network.cloneFlag)
     let ends = try Sys.socketPair(Sys.sockSequencedPacket)
     let ours = Descriptor(owning: ends.0)
     let theirs = Descriptor(owning: ends.1)
-    let child = try Sys.clone3(flags: RuntimeSpec.NamespaceKind.user.cloneFlag)
+    // With both, the user namespace is made first and owns the other (clone(2)).
+    let child = try Sys.clone3(flags: joining == nil ? user | (network ? net : 0) : 0)
     if child.pid == 0 {
-      // Until the parent has gone, or kills us.
       _ = CLinux.close(ours.raw)
-      _ = try? Sys.poll(theirs.raw, Int16(POLLIN), timeout: -1)
+      do throws(SyscallError) {
+        if let joining {
+          try Sys.setns(joining.raw, Int32(truncatingIfNeeded: user))
+          if network { try Sys.unshare(Int32(truncatingIfNeeded: net)) }
+        }
+        try Message.ready.send(on: theirs.raw)
+        // Until the parent has gone, or kills us.
+        _ = try Sys.poll(theirs.raw, Int16(POLLIN), timeout: -1)
+      } catch { _exit(1) }
       _exit(0)
     }
     let pidfd = Descriptor(owning: child.pidfd)
@@ -63,13 +81,18 @@ final class MappingNamespaces {
       try? Sys.sendSignal(pidfd: pidfd.raw, SIGKILL)
       _ = try? Sys.wait(pidfd: pidfd.raw)
     }
+    _ = CLinux.close(theirs.take())
+    guard try Sys.poll(ours.raw, Int16(POLLIN), timeout: Launch.deadline) != 0,
+      case .ready? = try Message.receive(from: ours.raw)?.message
+    else { throw SyscallError("clone3", "user namespace", .notPermitted) }
+    let network = network ? SharedDescriptor(try Sys.namespace(pidfd: pidfd.raw, pid: child.pid, net)) : nil
+    if let joining { return (joining, network) }
     func text(_ mappings: [RuntimeSpec.IDMapping]) -> String {
       mappings.map { "\($0.containerID) \($0.hostID) \($0.size)\n" }.joined()
     }
     try Sys.writeFile("/proc/\(child.pid)/uid_map", text(users))
     try Sys.writeFile("/proc/\(child.pid)/gid_map", text(groups))
-    return SharedDescriptor(
-      try Sys.namespace(pidfd: pidfd.raw, pid: child.pid, RuntimeSpec.NamespaceKind.user.cloneFlag))
+    return (SharedDescriptor(try Sys.namespace(pidfd: pidfd.raw, pid: child.pid, user)), network)
   }
 }
 

@@ -12,6 +12,8 @@ public struct MountedTree: Sendable {
   /// O_PATH.
   public private(set) var root: SharedDescriptor
   private var mounts: [String: Mount] = [:]
+  /// nil: the files' owners are what they are.
+  public var owners: Owners?
 
   private struct Mount: Sendable {
     let root: SharedDescriptor

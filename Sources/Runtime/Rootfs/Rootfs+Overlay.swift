@@ -101,7 +101,9 @@ extension Rootfs {
   }
 
   /// Runs something in a mount namespace that nobody else sees, and comes back.
-  private static func inNamespaceOfItsOwn(_ body: () throws(SyscallError) -> Descriptor) throws(SyscallError) -> Descriptor {
+  private static func inNamespaceOfItsOwn(_ body: () throws(SyscallError) -> Descriptor) throws(SyscallError)
+    -> Descriptor
+  {
     let own = try Sys.open("/proc/thread-self/ns/mnt")
     let root = try Sys.open("/", O_PATH | O_DIRECTORY)
     let directory = try Sys.open(".", O_PATH | O_DIRECTORY)

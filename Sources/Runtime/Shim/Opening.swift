@@ -51,6 +51,8 @@ struct Opening {
       switch message {
       case .launch(let directory, let plan):
         return Launch(directory: directory, plan: plan, root: received.descriptors.first)
+      case .namespaces(let users, let groups, let network):
+        try Self.answer(users, groups, network, joining: received.descriptors.first, on: control)
       case .ahead(let parent, let layout, _):
         // Its plan has been read, that it is quicker the next time, and can be forgotten.
         var pool = groups ?? CgroupPool(parent: parent, layout: layout, owner: getpid())
@@ -59,6 +61,19 @@ struct Opening {
         groups = pool
         self.parent = try? Cgroup(path: parent, layout: layout)
       }
+    }
+  }
+
+  private static func answer(
+    _ users: [RuntimeSpec.IDMapping], _ groups: [RuntimeSpec.IDMapping], _ network: Bool, joining: SharedDescriptor?,
+    on control: Int32
+  ) throws(SyscallError) {
+    do throws(SyscallError) {
+      let made = try ContainerRuntime.makeNamespaces(users, groups, joining: joining, network: network)
+      let descriptors = [made.user.raw] + (made.network.map { [$0.raw] } ?? [])
+      try ShimProtocol.send(Array("ok".utf8), descriptors: descriptors, on: control)
+    } catch {
+      try ShimProtocol.send(Array("error: \(error)".utf8), on: control)
     }
   }
 

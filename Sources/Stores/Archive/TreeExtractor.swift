@@ -84,7 +84,7 @@ public final class TreeExtractor {
     guard let last = components.last else {
       guard takesRoot, entry.kind == .directory else { return }
       let root = try Sys.reopen(tree.root.raw, O_RDONLY | O_DIRECTORY)
-      if let (uid, gid) = owner(of: entry) { try Sys.chown(root.raw, uid, gid) }
+      if let (uid, gid) = try owner(of: entry) { try Sys.chown(root.raw, uid, gid) }
       return try Sys.fchmod(root.raw, mode_t(entry.mode & 0o7777))
     }
     let directory = try parentDirectory(components.dropLast())
@@ -204,24 +204,31 @@ public final class TreeExtractor {
     let node = try Sys.open(at: place, name: name, O_PATH)
     // Another may be there by now, whose mode is its owner's business.
     guard try Sys.fstat(node.raw).fileType == type else { return }
-    if let (uid, gid) = owner(of: entry) { try Sys.chown("", uid, gid, at: node.raw) }
+    if let (uid, gid) = try owner(of: entry) { try Sys.chown("", uid, gid, at: node.raw) }
     try Sys.chmod(path: node.raw, mode_t(entry.mode))
     try Sys.setTimes(at: place, name: name, access: entry.modificationTime, modification: entry.modificationTime)
   }
 
   // MARK: what they have in common
 
-  private func owner(of entry: TarEntry) -> (uid: UInt32, gid: UInt32)? {
-    switch owner {
-    case .archive: (entry.uid, entry.gid)
-    case .fixed(let uid, let gid): (uid, gid)
-    case .caller: nil
+  private func owner(of entry: TarEntry) throws -> (uid: UInt32, gid: UInt32)? {
+    let owner: (uid: UInt32, gid: UInt32)
+    switch self.owner {
+    case .archive: owner = (entry.uid, entry.gid)
+    case .fixed(let uid, let gid): owner = (uid, gid)
+    case .caller: return nil
     }
+    guard let owners = tree.owners else { return owner }
+    guard let outside = owners.outside(owner.uid, owner.gid) else {
+      throw ArchiveError(
+        member: TarEntry.printable(entry.name), "the container has no user \(owner.uid) or no group \(owner.gid)")
+    }
+    return outside
   }
 
   /// In this order: a change of owner takes set-id bits and capabilities away.
   private func setMetadata(_ entry: TarEntry, _ file: Int32) throws {
-    if let (uid, gid) = owner(of: entry) { try Sys.chown(file, uid, gid) }
+    if let (uid, gid) = try owner(of: entry) { try Sys.chown(file, uid, gid) }
     try Sys.fchmod(file, mode_t(entry.mode))
     for (name, value) in entry.attributes where !name.starts(with: "trusted.".utf8) {
       do throws(SyscallError) {
@@ -234,7 +241,7 @@ public final class TreeExtractor {
   }
 
   private func finish(_ entry: TarEntry, _ place: Int32, _ name: [CChar]) throws {
-    if let (uid, gid) = owner(of: entry) { try Sys.chown(at: place, name: name, uid, gid) }
+    if let (uid, gid) = try owner(of: entry) { try Sys.chown(at: place, name: name, uid, gid) }
     try Sys.setTimes(at: place, name: name, access: entry.modificationTime, modification: entry.modificationTime)
   }
 }

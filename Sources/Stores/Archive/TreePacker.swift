@@ -63,7 +63,7 @@ public final class TreePacker {
 
   private func addDirectory(_ descriptor: Int32, _ status: stat, _ name: [UInt8], _ path: [String]) throws {
     let prefix = name.last == UInt8(ascii: "/") ? name : name + [UInt8(ascii: "/")]
-    var entry = TarEntry(status, name: prefix, kind: .directory)
+    var entry = entry(status, name: prefix, kind: .directory)
     try addAttributes(&entry, descriptor, [0x2E, 0])
     try writer.add(entry)
     if marks == .overlay, try Whiteout.isOpaque(descriptor) {
@@ -106,6 +106,12 @@ public final class TreePacker {
     }
   }
 
+  private func entry(_ status: stat, name: [UInt8], kind: TarEntry.Kind) -> TarEntry {
+    var entry = TarEntry(status, name: name, kind: kind)
+    if let owners = tree?.owners { (entry.uid, entry.gid) = owners.inside(entry.uid, entry.gid) }
+    return entry
+  }
+
   private func addWhiteout(_ prefix: [UInt8], _ name: [UInt8], _ status: stat) throws {
     var entry = TarEntry(status, name: prefix + Array(".wh.".utf8) + name, kind: .file)
     entry.mode = 0o600
@@ -126,7 +132,7 @@ public final class TreePacker {
     case .fifo: kind = .fifo
     case .socket, .directory, nil: return
     }
-    var entry = TarEntry(status, name: name, kind: kind)
+    var entry = entry(status, name: name, kind: kind)
     if status.st_nlink > 1 {
       let inode = Inode(device: UInt64(status.st_dev), number: UInt64(status.st_ino))
       if let first = linked[inode] {

@@ -80,7 +80,10 @@ extension SystemRoutes {
     json.set("InitBinary", "berth-shim")
     let commit: JSON = version.commitsHaveExpected ? ["ID": "", "Expected": ""] : ["ID": ""]
     for name in ["ContainerdCommit", "RuncCommit", "InitCommit"] { json.set(name, commit) }
-    json.set("SecurityOptions", ["name=seccomp,profile=builtin"] + (isV1 ? [] : ["name=cgroupns"]))
+    json.set(
+      "SecurityOptions",
+      ["name=seccomp,profile=builtin"] + (facts.remapsUsers ? ["name=userns"] : [])
+        + (isV1 ? [] : ["name=cgroupns"]))
     if version.infoHasFirewallBackend { json.set("FirewallBackend", ["Driver": "nftables"]) }
     json.set("CDISpecDirs", version.isAtLeast(44) ? [] : .null)
     let warnings = facts.warnings + nouns.networks.warnings

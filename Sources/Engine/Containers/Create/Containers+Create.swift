@@ -18,10 +18,11 @@ extension Containers {
     var config = config
     var hostConfig = hostConfig
     if hostConfig.restartPolicy.name.isEmpty { hostConfig.restartPolicy.name = "no" }
-    var validation = Validation(host: host)
+    var validation = Validation(host: host, isRemapped: configuration.remap != nil)
     try validation.check(&config, &hostConfig)
     try refuseUnbuilt(config, hostConfig)
     _ = try SecurityOptions(hostConfig.securityOpt ?? [])
+    let isMapped = try mapping(for: hostConfig) != nil
     var mounts = try MountPlan(hostConfig, inherited: inherited(hostConfig))
 
     validation.warnings += try checkBinds(mounts)
@@ -48,7 +49,11 @@ extension Containers {
     do {
       let removes = hostConfig.autoRemove
       let prepared = try await blocking { [snapshotter, directory = directory(id)] in
-        let tree = try snapshotter.prepareToStart(id, layers: image.layers, volatile: removes)
+        // An overlay made ahead shows the ids as they are.
+        let tree =
+          isMapped
+          ? try snapshotter.prepare(id, layers: image.layers)
+          : try snapshotter.prepareToStart(id, layers: image.layers, volatile: removes)
         try Sys.mkdir(directory, mode: 0o710)
         return tree
       }

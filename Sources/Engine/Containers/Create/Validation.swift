@@ -4,9 +4,14 @@ import Errdefs
 struct Validation {
   /// What this host can do.
   var host: HostFacts
+  /// The daemon maps containers' ids (`--userns-remap`).
+  var isRemapped: Bool
   var warnings: [String] = []
 
-  init(host: HostFacts) { self.host = host }
+  init(host: HostFacts, isRemapped: Bool = false) {
+    self.host = host
+    self.isRemapped = isRemapped
+  }
 
   /// Checks both configurations together and drops (with a warning) what this host can't keep.
   mutating func check(_ config: inout ContainerConfig, _ hostConfig: inout HostConfig, update: Bool = false) throws {
@@ -126,8 +131,24 @@ struct Validation {
     guard Self.mode(config.pidMode, ["", "host"]) else { throw Self.refuse("invalid PID mode: \(config.pidMode)") }
     if config.shmSize < 0 { throw Self.refuse("SHM size can not be less than 0") }
     guard ["", "host"].contains(config.utsMode) else { throw Self.refuse("invalid UTS mode: \(config.utsMode)") }
-    guard ["", "host"].contains(config.usernsMode) else {
+    guard ["", "host", "private", "auto"].contains(config.usernsMode) else {
       throw Self.refuse("invalid userns mode: \(config.usernsMode)")
+    }
+    if config.usernsMode != "host", isRemapped || !config.usernsMode.isEmpty {
+      if config.privileged {
+        throw Self.refuse(
+          "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace when "
+            + "running privileged mode")
+      }
+      if config.networkMode == "host" {
+        throw Self.refuse("cannot share the host's network namespace when user namespaces are enabled")
+      }
+      if config.pidMode == "host" {
+        throw Self.refuse("cannot share the host PID namespace when user namespaces are enabled")
+      }
+      if let image = config.mounts?.first(where: { $0.type == "image" }) {
+        throw EngineError.notImplemented("image mounts in a user namespace are not built yet: '\(image.target)'")
+      }
     }
     if config.oomScoreAdj < -1000 || config.oomScoreAdj > 1000 {
       throw Self.refuse("Invalid value \(config.oomScoreAdj), range for oom score adj is [-1000, 1000]")

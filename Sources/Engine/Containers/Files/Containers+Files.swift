@@ -74,7 +74,7 @@ extension Containers {
     }
     try await located(path, reference) { [self] in
       if let tree = try await runningTree(container) {
-        try await blocking { try extracted(tree) }
+        try await blocking { try FileView.asRoot(of: tree) { try extracted(tree) } }
       } else {
         // Nobody starts it meanwhile: an overlay has one writer.
         try await container.operations.run {
@@ -84,7 +84,7 @@ extension Containers {
           } else {
             tree = try await stoppedTree(container, writable: true)
           }
-          try await blocking { try extracted(tree) }
+          try await blocking { try FileView.asRoot(of: tree) { try extracted(tree) } }
         }
       }
     }
@@ -102,7 +102,7 @@ extension Containers {
     }
     let tree = try await bareTree(container)
     return { [self] sink in
-      try await writeTar(to: sink) { writer in try TreePacker(writer).add(contentsOf: tree.root) }
+      try await writeTar(to: sink) { writer in try TreePacker(writer, tree: tree).add(contentsOf: tree.root) }
       tell("export", container.snapshot)
     }
   }
@@ -153,7 +153,12 @@ extension Containers {
 
   private func runningTree(_ container: Container) async throws -> MountedTree? {
     guard let namespace = try await mountNamespace(container) else { return nil }
-    return try await blocking { try FileView.root(ofNamespace: namespace) }
+    let owners = try Self.mapping(ofProcess: container.state.pid)?.owners
+    return try await blocking {
+      var tree = try FileView.root(ofNamespace: namespace)
+      tree.owners = owners
+      return tree
+    }
   }
 
   func stored(_ container: Container) throws -> Snapshot {
@@ -191,7 +196,12 @@ extension Containers {
   private func bareTree(_ container: Container) async throws -> MountedTree {
     try await container.operations.run {
       if let namespace = try await mountNamespace(container) {
-        return try await blocking { try FileView.bareRoot(ofNamespace: namespace) }
+        let owners = try Self.mapping(ofProcess: container.state.pid)?.owners
+        return try await blocking {
+          var tree = try FileView.bareRoot(ofNamespace: namespace)
+          tree.owners = owners
+          return tree
+        }
       }
       let snapshot = try stored(container)
       return try await blocking { try FileView.overlay(of: snapshot, writable: false) }

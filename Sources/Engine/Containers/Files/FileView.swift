@@ -63,6 +63,17 @@ enum FileView {
     }
   }
 
+  /// Runs what makes files in a tree: where its owners are others than here, as the root of those who live in it, since the kernel lets
+  /// nobody else make files there (EOVERFLOW).
+  static func asRoot(of tree: MountedTree, _ body: @escaping @Sendable () throws -> Void) throws {
+    guard let owners = tree.owners, let root = owners.outside(0, 0) else { return try body() }
+    try onThread {
+      // Of this thread alone, which ends then.
+      try Rootfs.takeFileSystemIDs(root.uid, root.gid)
+      try body()
+    }
+  }
+
   private final class Box<T: Sendable>: Sendable { let result = Mutex<Result<T, any Error>?>(nil) }
 
   private static func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) throws -> T {

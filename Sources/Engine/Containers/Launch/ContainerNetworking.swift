@@ -1,3 +1,4 @@
+public import Kernel
 public import OCI
 
 /// What `Containers` needs of the networks. The engine ties it to `Networks`.
@@ -43,6 +44,8 @@ public struct NetworkRequest: Sendable {
   public var dnsOptions: [String]
   public var dnsSearch: [String]
   public var extraHosts: [String]
+  /// A network namespace that the container's user namespace owns, to be used instead of one of the network's.
+  public var namespace: SharedDescriptor?
   /// `--link` on the default bridge: full ids and what they are called, `id:alias`.
   public var links: [String] = []
 }

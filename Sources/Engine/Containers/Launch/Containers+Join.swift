@@ -7,6 +7,8 @@ extension Containers {
   struct Joined {
     /// Paths of namespaces.
     var namespaces: [RuntimeSpec.NamespaceKind: String] = [:]
+    /// Whose they are.
+    var donors: [Container] = []
     /// A process of the container whose `/dev/shm` it shares.
     var shm: Int32?
   }
@@ -29,6 +31,7 @@ extension Containers {
           container)
           """)
       }
+      joined.donors.append(donor)
       joined.namespaces[.ipc] = "/proc/\(pid)/ns/ipc"
       if !Self.hasOwnSharedMemory(snapshot) { joined.shm = pid }
     } else if host.ipcMode == "host", !Sys.exists("/dev/shm") {
@@ -37,7 +40,9 @@ extension Containers {
     if let name = Self.donor(host.pidMode) {
       // For dockerd all that goes wrong with a specification is its own fault: 500.
       do {
-        let pid = try running(try find(name), "")
+        let donor = try find(name)
+        let pid = try running(donor, "")
+        joined.donors.append(donor)
         joined.namespaces[.pid] = "/proc/\(pid)/ns/pid"
       } catch let error as EngineError {
         throw EngineError.system("failed to join PID namespace: \(error.message)")

@@ -8,6 +8,8 @@ extension SpecBuilder {
       var mount = RuntimeSpec.Mount(
         destination: point.destination, type: Self.types[point.type] ?? "bind",
         source: Self.types[point.type] ?? point.source, options: point.options)
+      // The files of a volume keep their ids on the disk whoever mounts it; what the host has is shown as it is, unless asked otherwise.
+      if point.type == "volume", point.idMapping == nil, userNamespace != nil { mount.options.append("idmap") }
       if let mapping = point.idMapping {
         mount.options.append("idmap")
         mount.uidMappings = mapping.users.flatMap { Self.mapping($0, within: users) }

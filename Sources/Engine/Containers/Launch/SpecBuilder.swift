@@ -22,6 +22,8 @@ struct SpecBuilder {
   /// Of the container's user namespace, if it has one of its own.
   var users: [RuntimeSpec.IDMapping] = []
   var groups: [RuntimeSpec.IDMapping] = []
+  /// A path to it.
+  var userNamespace: String?
   /// The parent group, `/berth`.
   var cgroupParent: String
 
@@ -38,6 +40,8 @@ struct SpecBuilder {
     }
     if !hostConfig.annotations.isEmpty { spec.annotations = hostConfig.annotations }
     spec.linux.namespaces = namespaces()
+    spec.linux.uidMappings = users
+    spec.linux.gidMappings = groups
     spec.linux.cgroupsPath = cgroupsPath
     spec.linux.resources = try resources()
     spec.linux.devices = try devices()
@@ -91,6 +95,7 @@ struct SpecBuilder {
 
   private func namespaces() -> [RuntimeSpec.Namespace] {
     var result = [RuntimeSpec.Namespace(.mount)]
+    if let userNamespace { result.append(RuntimeSpec.Namespace(.user, path: userNamespace)) }
     if !inheritsNetwork { result.append(RuntimeSpec.Namespace(.network, path: networkNamespace)) }
     if hostConfig.utsMode != "host" { result.append(RuntimeSpec.Namespace(.uts)) }
     if hostConfig.pidMode != "host" { result.append(RuntimeSpec.Namespace(.pid, path: joined[.pid])) }
@@ -103,7 +108,8 @@ struct SpecBuilder {
   private func sysctls() -> [String: String] {
     var result: [String: String] = [:]
     if !inheritsNetwork, !hostConfig.networkMode.hasPrefix("container:") {
-      result["net.ipv4.ping_group_range"] = "0 2147483647"
+      // In a user namespace the last of these groups is nobody's, and the kernel refuses the range.
+      result["net.ipv4.ping_group_range"] = "0 \(groups.last.map { $0.containerID + ($0.size - 1) } ?? 2_147_483_647)"
       result["net.ipv4.ip_unprivileged_port_start"] = "0"
     }
     return result.merging(hostConfig.sysctls) { $1 }

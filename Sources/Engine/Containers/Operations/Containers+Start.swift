@@ -103,6 +103,8 @@ extension Containers {
   private struct Prepared {
     var plan: LaunchPlan
     var attachment: NetworkAttachment
+    /// Named in the plan by the numbers of their descriptors here.
+    var namespaces: UserNamespaces?
     /// The overlay, if it was mounted ahead.
     var root: SharedDescriptor?
 
@@ -122,6 +124,12 @@ extension Containers {
     builder.availableCapabilities = availableCapabilities
     let joined = try join(snapshot)
     builder.joined = joined.namespaces
+    let namespaces = try await userNamespaces(for: snapshot, joined)
+    if let namespaces {
+      builder.users = namespaces.mapping.users
+      builder.groups = namespaces.mapping.groups
+      builder.userNamespace = namespaces.path
+    }
     let mounted = try await mounted(snapshot)
     builder.snapshot = mounted.snapshot
 
@@ -132,16 +140,18 @@ extension Containers {
     if Sys.exists(record) { try Sys.unlink(record) }
     clock.mark("directories")
 
-    let attachment = try await networks.connect(try networkRequest(snapshot))
+    var request = try networkRequest(snapshot)
+    request.namespace = namespaces?.network
+    let attachment = try await networks.connect(request)
     try note(attachment, of: id)
     clock.mark("network")
     builder.networkNamespace = attachment.namespacePath
     builder.inheritsNetwork = attachment.namespacePath == nil
-    builder.files = try nameFiles(snapshot, attachment)
+    builder.files = try nameFiles(snapshot, attachment, owner: namespaces?.mapping.root ?? (0, 0))
     let spec = try builder.build()
     let choice = seccompChoice(security, snapshot.hostConfig)
     let filter = try seccomp.filter(choice, capabilities: spec.process?.capabilities?.bounding ?? [])
-    let mount = snapshotter.takeMount(id)
+    let mount = namespaces == nil ? snapshotter.takeMount(id) : nil
     guard let tree = snapshotter.snapshot(id) else {
       throw EngineError.system("the file system of container \(id) is missing")
     }
@@ -164,7 +174,8 @@ extension Containers {
     plan.pins = mounted.pins
     if let donor = joined.shm { plan.borrowed["/dev/shm"] = donor }
     clock.mark("spec")
-    return Prepared(plan: plan, attachment: attachment, root: mount)
+    plan.mapsRoot = namespaces != nil
+    return Prepared(plan: plan, attachment: attachment, namespaces: namespaces, root: namespaces == nil ? mount : nil)
   }
 
   func seccompChoice(_ security: SecurityOptions, _ host: HostConfig) -> SecurityOptions.SeccompChoice {
@@ -230,7 +241,7 @@ extension Containers {
 
   /// Writes `hostname`, `hosts` and `resolv.conf`, or takes those of the container whose network it shares.
   private func nameFiles(
-    _ snapshot: ContainerSnapshot, _ attachment: NetworkAttachment
+    _ snapshot: ContainerSnapshot, _ attachment: NetworkAttachment, owner: (user: UInt32, group: UInt32)
   ) throws -> [(destination: String, source: String)] {
     var directory = runDirectory(snapshot.id)
     if let files = attachment.files {
@@ -239,6 +250,7 @@ extension Containers {
       ] {
         let file = try Sys.open(directory + "/" + name, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
         try Sys.writeAll(file.raw, text)
+        if owner.user != 0 || owner.group != 0 { try Sys.chown(file.raw, owner.user, owner.group) }
       }
     } else if snapshot.hostConfig.networkMode.hasPrefix("container:") {
       directory = runDirectory(try find(String(snapshot.hostConfig.networkMode.dropFirst("container:".count))).id)

@@ -2,6 +2,7 @@ public import Cgroups
 import CLinux
 public import ContainerRuntime
 import Dispatch
+import Errdefs
 public import Kernel
 import Synchronization
 
@@ -125,6 +126,30 @@ public final class ShimLauncher: Sendable {
     made.owner.id.withLock { $0 = id }
     try ShimProtocol.send(message, descriptors: root.map { [$0.raw] } ?? [], on: made.socket.raw)
     return try ShimConnection(made.socket, pid: made.pid, hub: hub)
+  }
+
+  /// Namespaces for a container that has its own users: made by a shim that waits, since this process has threads and can't. Blocks.
+  /// `joining`: another container's user namespace instead of a new one.
+  func namespaces(_ mapping: UserMapping, joining: SharedDescriptor?, network: Bool) throws -> UserNamespaces {
+    let spare: Spare? = spares.withLock { $0.waiting.popLast() }
+    let directories = spares.withLock { $0.ahead?.runDirectories } ?? "/run/berth/containers"
+    let shim = try spare ?? make(directories + "/" + String(repeating: "-", count: 64))
+    let message = ShimProtocol.Opening.namespaces(users: mapping.users, groups: mapping.groups, network: network)
+    try ShimProtocol.send(message.encoded(), descriptors: joining.map { [$0.raw] } ?? [], on: shim.socket.raw)
+    guard try Sys.poll(shim.socket.raw, Int16(POLLIN), timeout: 20_000) != 0 else {
+      throw SyscallError("make", "a user namespace", .timedOut)
+    }
+    let received = try withUnsafeTemporaryAllocation(byteCount: ShimProtocol.packetLimit, alignment: 16) { buffer in
+      try ShimProtocol.receive(shim.socket.raw, through: buffer)
+    }
+    guard let received, let user = received.descriptors.first else {
+      let reason = received.map { String(decoding: $0.message, as: UTF8.self) } ?? "the shim has ended"
+      throw EngineError.system("make a user namespace: \(reason)")
+    }
+    spares.withLock { spares in
+      if spares.ahead != nil { spares.waiting.append(shim) }
+    }
+    return UserNamespaces(user: user, network: received.descriptors.count > 1 ? received.descriptors[1] : nil)
   }
 
   /// From now on, shims wait for their containers.
