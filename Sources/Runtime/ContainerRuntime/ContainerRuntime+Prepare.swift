@@ -159,7 +159,9 @@ extension LaunchPlan {
 
 extension LaunchFailure {
   init(_ error: CgroupError) {
-    self.init(step: "cgroup", errno: error.errno.rawValue, object: error.path, message: "\(error)")
+    self.init(
+      step: "cgroup", errno: error.errno.rawValue, object: error.path,
+      message: (error.field.map { "linux.resources.\($0): " } ?? "") + "\(error)")
   }
 
   init(_ error: RootfsError) {

@@ -18,7 +18,7 @@ struct CommandError: Error {
     self.init(action.map { "\($0): \(error)" } ?? "\(error)")
   }
 
-  init(_ error: CgroupError) { self.init("\(error)") }
+  init(_ error: CgroupError) { self.init((error.field.map { "linux.resources.\($0): " } ?? "") + "\(error)") }
 
   init(_ error: JSONError, in file: String) { self.init("\(file): \(error)") }
 }

@@ -177,10 +177,26 @@ struct SystemdDriverTests {
     #expect(twice.err.contains("UnitExists"), "\(twice)")
     #expect(try bundle.berth.run(["state", "c1"]).out.contains("running"))
 
+    // What crun says of the same configuration, by sd-bus.
+    if !isDirect, let crun = bundle.references.first(where: { $0.name == "crun" }) {
+      let reference = try self.bundle(peer, "c3")
+      let result = try crun.shell(
+        "DBUS_SYSTEM_BUS_ADDRESS=unix:path=\(peer.folder)/bus crun --root \(bundle.folder)/crun --systemd-cgroup run -d -b \(reference.path) c3 >/dev/null 2>&1 </dev/null; echo $?; DBUS_SYSTEM_BUS_ADDRESS=unix:path=\(peer.folder)/bus crun --root \(bundle.folder)/crun delete -f c3"
+      )
+      #expect(result.line == "0", "\(result)")
+      let theirs = try #require(try peer.last("StartTransientUnit"))
+      #expect(theirs["name"]?.stringValue == "berth-c3.scope")
+      for name in [
+        "Slice", "Delegate", "DefaultDependencies", "CPUAccounting", "MemoryAccounting", "TasksAccounting", "TasksMax",
+        "CPUQuotaPerSecUSec", "CPUQuotaPeriodUSec", isV2 ? "CPUWeight" : "CPUShares", "DevicePolicy", "TimeoutStopUSec",
+        "CollectMode",
+      ] { #expect(theirs["properties"]?[name] == properties[name], "\(name)") }
+    }
+
     let deleted = try peer.run(bundle, ["delete", "-f", "c1"])
     #expect(deleted.status == 0, "\(deleted)")
     #expect(try peer.last("StopUnit")?["name"]?.stringValue == "berth-c1.scope")
-    #expect(try peer.last("left") == nil)
+    #expect(try !peer.calls().contains { $0["member"] == "left" && $0["name"] == "berth-c1.scope" })
     #expect(!Sys.exists(unified + path))
   }
 

@@ -129,6 +129,16 @@ struct WrongDocumentTests {
     .init(
       "linux.resources.network", #"{"priorities":[{"priority":1}]}"#,
       names: "linux.resources.network.priorities[0].name"),
+    // What the kernel refuses.
+    .init("linux.resources.cpu", #"{"quota":1}"#, names: "linux.resources.cpu.quota"),
+    .init("linux.resources.cpu", #"{"cpus":"4000"}"#, names: "linux.resources.cpu.cpus"),
+    .init("linux.resources.cpu", #"{"mems":"63"}"#, names: "linux.resources.cpu.mems"),
+    .init(
+      "linux.resources.blockIO", #"{"throttleReadBpsDevice":[{"major":999,"minor":0,"rate":1000000}]}"#,
+      names: "linux.resources.blockIO"),
+    .init(
+      "linux.resources.hugepageLimits", #"[{"pageSize":"3MB","limit":3145728}]"#,
+      names: "linux.resources.hugepageLimits"),
     .init("linux.resources.rdma", #"{"mlx5":7}"#, names: "linux.resources.rdma.mlx5"),
   ]
 
