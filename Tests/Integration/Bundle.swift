@@ -42,6 +42,8 @@ final class Bundle {
     var spec = try RuntimeSpec(decoding: try Sys.readFile(path + "/config.json"))
     spec.process?.terminal = false
     spec.process?.args = ["/bin/sh", "-c", script]
+    // By the container's id, two suites on one machine would share a group, and the first to delete would end the other's.
+    spec.linux.cgroupsPath = "/" + (folder.split(separator: "/").last ?? "berth-bundle")
     return spec
   }
 
