@@ -160,6 +160,9 @@ let package = Package(
       name: "launch-probe", dependencies: ["ContainerRuntime", "Cgroups", "OCI", "Kernel", "CLinux"],
       path: "Tests/LaunchProbe",
       swiftSettings: common, linkerSettings: fullyStatic),
+    .target(
+      name: "RegistryFixture", dependencies: ["Archive", "OCI", "Snapshots", nioCore, nioPosix, nioHTTP1],
+      path: "Tests/RegistryFixture", swiftSettings: common),
     tests(
       "ContainerRuntimeTests",
       ["ContainerRuntime", "Seccomp", "OCI", "Kernel", "CLinux", "Cgroups", "launch-probe"]),
@@ -174,7 +177,7 @@ let package = Package(
     tests(
       "ShimTests",
       ["Shim", "berth-shim", "Cgroups", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
-    tests("Integration", ["Kernel", "OCI", "CLinux"]),
+    tests("Integration", ["Kernel", "OCI", "CLinux", "RegistryFixture", "Snapshots", nioHTTP1]),
     tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
     tests("EventsTests", ["Events", "OCI"]),
     tests("ContainersTests", ["Containers", "Cgroups", "Terminal", "OCI", "Errdefs", "Kernel", "CLinux"]),
@@ -199,8 +202,8 @@ let package = Package(
     tests(
       "RegistryTests",
       [
-        "Registry", "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs", "Kernel", "OCI",
-        "CLinux", logging, nioCore, nioPosix, nioHTTP1,
+        "Registry", "RegistryFixture", "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs",
+        "Kernel", "OCI", "CLinux", crypto, logging, nioCore, nioPosix, nioHTTP1,
       ]),
     tests("VolumesTests", ["Volumes", "Metadata", "Events", "Errdefs", "Kernel", "OCI", "CLinux", logging]),
     tests("NetworksTests", ["Networks", "Netlink", "Kernel", "OCI", "Errdefs", "CLinux", logging]),

@@ -4,6 +4,7 @@ import Images
 import NIOHTTP1
 import OCI
 import Registry
+import RegistryFixture
 import Synchronization
 import Testing
 

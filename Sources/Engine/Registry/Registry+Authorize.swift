@@ -8,15 +8,15 @@ extension Registry {
   /// An `Authorization` that answers the challenges, and for how many seconds it holds.
   /// Bearer: a token from the service that the challenge names (distribution: auth/token and auth/oauth). Basic: the credentials themselves.
   func authorize(
-    _ challenges: [Challenge], host: String, scope: String, credentials: Credentials?, isSecure: Bool,
+    _ challenges: [Challenge], endpoint: Repository.Endpoint, scope: String, credentials: Credentials?, isSecure: Bool,
     request: NoAnswer
   ) async throws -> (authorization: String, seconds: Int64) {
     if let bearer = challenges.first(where: { $0.scheme == "bearer" }) {
-      return try await token(bearer, host: host, scope: scope, credentials: credentials, isSecure: isSecure)
+      return try await token(bearer, endpoint: endpoint, scope: scope, credentials: credentials, isSecure: isSecure)
     }
     guard challenges.contains(where: { $0.scheme == "basic" }) else {
       throw EngineError.system(
-        "registry \(host) wants an authentication that isn't known: \(challenges.map(\.scheme).joined(separator: ", "))"
+        "registry \(endpoint.host) wants an authentication that isn't known: \(challenges.map(\.scheme).joined(separator: ", "))"
       )
     }
     guard let credentials, !credentials.username.isEmpty else { throw request }
@@ -24,14 +24,14 @@ extension Registry {
   }
 
   private func token(
-    _ challenge: Challenge, host: String, scope: String, credentials: Credentials?, isSecure: Bool
+    _ challenge: Challenge, endpoint: Repository.Endpoint, scope: String, credentials: Credentials?, isSecure: Bool
   ) async throws -> (authorization: String, seconds: Int64) {
     guard let realm = challenge.parameters["realm"], let place = Location(realm) else {
-      throw EngineError.system("registry \(host) names no token service")
+      throw EngineError.system("registry \(endpoint.host) names no token service")
     }
     // Whoever listens on plain HTTP could name a service of theirs; the other way round a password would cross the net in the open.
     guard place.scheme == "https" || !isSecure || configuration.isInsecure(place.host) else {
-      throw EngineError.system("registry \(host) names a token service without TLS: \(realm)")
+      throw EngineError.system("registry \(endpoint.host) names a token service without TLS: \(realm)")
     }
     let service = challenge.parameters["service"] ?? ""
     let scopes = scope.split(separator: " ").map(String.init)
@@ -57,7 +57,8 @@ extension Registry {
       }
     }
     call.headers.add(name: "User-Agent", value: "berth/0.1.0")
-    let answer = try await execute(call, host: place.host, timeout: .seconds(30))
+    let answer = try await execute(
+      call, host: place.host, place.host == endpoint.host ? endpoint : nil, timeout: .seconds(30))
     guard answer.status == .ok else { throw await answer.error() }
     let document: JSON
     do { document = try JSON.parse(try await answer.bytes(limit: 1 << 20)) } catch {
@@ -101,7 +102,8 @@ extension Registry {
     let domain = ["", "docker.io", "index.docker.io", "registry-1.docker.io"].contains(host) ? "docker.io" : host
     let repository = Repository(self, domain: domain, path: "", credentials: credentials)
     do {
-      let answer = try await repository.send(Call(path: "/v2/", scope: "", retries: false), to: repository.target)
+      let target = try await repository.target()
+      let answer = try await repository.send(Call(path: "/v2/", scope: "", retries: false), to: target)
       if answer.status == .ok { return "" }
       let error = await answer.error()
       let status = "\(answer.status.code) \(answer.status.reasonPhrase)"

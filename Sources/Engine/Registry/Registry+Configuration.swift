@@ -13,8 +13,14 @@ extension Registry {
     public var maximumUploads = 5
     /// `max-download-attempts`, of a layer without a byte of progress.
     public var attempts = 5
-    /// Directories of `<host[:port]>/{*.crt, client.cert, client.key}`.
+    /// Directories of `<host[:port]>/{*.crt, client.cert, client.key, hosts.toml}`.
     public var certificates = ["/etc/berth/certs.d", "/etc/docker/certs.d"]
+
+    /// podman's `registries.conf`; nothing when it isn't there.
+    public var registriesPath = "/etc/berth/registries.conf"
+
+    /// containers-policy.json(5): which images may come here; everything when it isn't there.
+    public var policyPath = "/etc/berth/policy.json"
 
     public init() {}
 

@@ -24,7 +24,7 @@ extension Registry {
     let repository = Repository(self, domain: host, path: "", credentials: credentials)
     return try await repository.telling {
       let path = "/v1/search?q=\(Self.escape(rest))&n=\(limit)"
-      let answer = try await repository.send(Call(path: path, scope: ""), to: repository.target)
+      let answer = try await repository.send(Call(path: path, scope: ""), to: try await repository.target())
       if answer.status == .ok {
         let document = try JSON.parse(try await answer.bytes(limit: 8 << 20))
         return (document["results"]?.arrayValue ?? []).prefix(limit).map { result in
@@ -45,7 +45,8 @@ extension Registry {
     var next: String? = "/v2/_catalog?n=1000"
     for _ in 0..<100 {
       guard let page = next, found.count < limit else { break }
-      let answer = try await repository.send(Call(path: page, scope: "registry:catalog:*"), to: repository.target)
+      let answer = try await repository.send(
+        Call(path: page, scope: "registry:catalog:*"), to: try await repository.target())
       guard answer.status == .ok else { throw await answer.error().plain }
       let document = try JSON.parse(try await answer.bytes(limit: 8 << 20))
       for name in (document["repositories"]?.arrayValue ?? []).compactMap(\.stringValue) where name.contains(text) {

@@ -55,7 +55,9 @@ public final class Registry: Sendable {
 
   /// A repository as one user sees it.
   public func repository(_ reference: Reference, credentials: Credentials? = nil) -> Repository {
-    Repository(self, domain: reference.domain, path: reference.path, credentials: credentials)
+    Repository(
+      self, domain: reference.domain, path: reference.path, isByDigest: reference.digest != nil,
+      credentials: credentials)
   }
 
   var http: HTTPClient {

@@ -67,7 +67,8 @@ public struct RegistryError: Error, Sendable, CustomStringConvertible {
       status == 404
         ? EngineError(
           .notFound, "manifest for \(reference.familiar) not found: manifest unknown: manifest unknown", cause: self)
-        : plain
+        : ["UNAUTHORIZED", "TOOMANYREQUESTS"].contains(code)
+          ? plain : EngineError(plain.kind, "pull \(reference.familiar): \(description)", cause: self)
     }
   }
 
@@ -124,6 +125,13 @@ struct NoAnswer: Error, CustomStringConvertible {
       if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") {
         return "http: server gave HTTP response to HTTPS client"
       }
+      return "tls: \(text)"
+    }
+    if error is BoringSSLError {
+      // What the other side says of us, by the names of its alerts (RFC 8446, section 6).
+      let text = "\(error)"
+      if text.contains("ALERT_BAD_CERTIFICATE") { return "remote error: tls: bad certificate" }
+      if text.contains("CERTIFICATE_REQUIRED") { return "remote error: tls: certificate required" }
       return "tls: \(text)"
     }
     if error is NIOSSLExtraError {

@@ -7,20 +7,21 @@ public import OCI
 extension Repository {
   /// A blob's bytes, in order and to its end, handed to `write`, which may make it wait. A connection that breaks is taken up again
   /// where it broke, as long as every few attempts bring a byte. The bytes aren't verified here, their number is.
-  /// `onRetry` hears of each pause, in seconds. Throws `RegistryError`, `EngineError` or a cancellation. Answers whether it was resumed.
+  /// `from`: so many bytes are there already. `onRetry` hears of each pause, in seconds. Throws `RegistryError`, `EngineError` or a cancellation. Answers whether it was resumed.
   @discardableResult
   public func download(
-    _ blob: ContentDescriptor, onRetry: @Sendable (Int) -> Void = { _ in },
+    _ blob: ContentDescriptor, from offset: Int64 = 0, onRetry: @Sendable (Int) -> Void = { _ in },
     write: @Sendable (ByteBuffer) async throws -> Void
   ) async throws -> Bool {
-    try await telling {
-      var received: Int64 = 0
+    guard offset < blob.size || blob.size == 0 else { return false }
+    return try await telling {
+      var received = offset
       var failures = 0
       var isResumed = false
       while true {
         let before = received
         do {
-          try await fromSources { endpoint in try await part(blob, endpoint, &received, write) }
+          try await fromSources(.pull) { endpoint in try await part(blob, endpoint, &received, write) }
           return isResumed
         } catch let failure as WriteFailure {
           throw failure.cause
@@ -47,7 +48,7 @@ extension Repository {
     _ blob: ContentDescriptor, _ endpoint: Endpoint, _ received: inout Int64,
     _ write: @Sendable (ByteBuffer) async throws -> Void
   ) async throws {
-    var call = Call(path: "/v2/\(path)/blobs/\(blob.digest)", scope: scope("pull"))
+    var call = Call(path: "/v2/\(endpoint.path)/blobs/\(blob.digest)", scope: endpoint.scope("pull"))
     if received > 0 { call.headers.add(name: "Range", value: "bytes=\(received)-") }
     let answer = try await send(call, to: endpoint)
     var skip: Int64 = 0

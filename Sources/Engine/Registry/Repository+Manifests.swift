@@ -23,10 +23,14 @@ extension Repository {
     MediaType.ociManifest, MediaType.dockerManifest, MediaType.ociIndex, MediaType.dockerIndex, "*/*",
   ]
 
-  private func manifestPath(_ reference: String) -> String { "/v2/\(path)/manifests/\(reference)" }
+  /// As errors name a manifest: `127.0.0.1:5000/app:1`.
+  private func name(_ reference: String) -> String {
+    "\(domain)/\(path)\(reference.contains(":") ? "@" : ":")\(reference)"
+  }
 
-  private func manifestCall(_ method: HTTPMethod, _ reference: String) -> Call {
-    var call = Call(method: method, path: manifestPath(reference), scope: scope("pull"))
+  private func manifestCall(_ method: HTTPMethod, _ reference: String, _ endpoint: Endpoint) -> Call {
+    var call = Call(
+      method: method, path: "/v2/\(endpoint.path)/manifests/\(reference)", scope: endpoint.scope("pull"))
     for type in Self.accepted { call.headers.add(name: "Accept", value: type) }
     return call
   }
@@ -35,8 +39,8 @@ extension Repository {
   /// Throws `RegistryError`.
   public func digest(of reference: String) async throws -> Digest? {
     try await telling {
-      try await fromSources { endpoint in
-        let answer = try await send(manifestCall(.HEAD, reference), to: endpoint)
+      try await fromSources(.resolve) { endpoint in
+        let answer = try await send(manifestCall(.HEAD, reference, endpoint), to: endpoint)
         guard answer.status == .ok else {
           // There is no body that could say why.
           if answer.status == .notFound {
@@ -54,27 +58,28 @@ extension Repository {
   /// Throws `RegistryError`.
   public func manifest(_ reference: String) async throws -> RemoteManifest {
     try await telling {
-      try await fromSources { endpoint in
-        let answer = try await send(manifestCall(.GET, reference), to: endpoint)
+      try await fromSources(Digest(reference) == nil ? .resolve : .pull) { endpoint in
+        let answer = try await send(manifestCall(.GET, reference, endpoint), to: endpoint)
         guard answer.status == .ok else { throw await answer.error() }
-        let bytes = try await answer.bytes(limit: Self.manifestLimit)
+        let bytes = try await answer.bytes(limit: Self.manifestLimit, of: "manifest \(name(reference))")
         let digest = Self.digest(bytes)
         let claimed = Digest(reference) ?? answer.headers.first(name: "Docker-Content-Digest").flatMap { Digest($0) }
         if let claimed, claimed != digest {
-          throw EngineError.system("manifest verification failed for digest \(claimed)")
+          throw EngineError.system(
+            "manifest verification failed for digest \(claimed): \(name(reference)) has \(digest)")
         }
         return RemoteManifest(
-          mediaType: try Self.mediaType(bytes, answer.headers.first(name: "Content-Type")), digest: digest, bytes: bytes
-        )
+          mediaType: try Self.mediaType(bytes, answer.headers.first(name: "Content-Type"), name(reference)),
+          digest: digest, bytes: bytes)
       }
     }
   }
 
   /// The document's own word goes before the header's, which may not say the opposite of it (CVE-2021-41190).
-  private static func mediaType(_ bytes: [UInt8], _ header: String?) throws -> String {
+  private static func mediaType(_ bytes: [UInt8], _ header: String?, _ name: String) throws -> String {
     let document: JSON
     do { document = try JSON.parse(bytes) } catch {
-      throw EngineError.system("the registry's manifest isn't JSON: \(error)", cause: error)
+      throw EngineError.system("manifest \(name) isn't JSON: \(error)", cause: error)
     }
     if document["schemaVersion"]?.intValue == 1 {
       throw EngineError.notImplemented(
@@ -91,7 +96,9 @@ extension Repository {
   /// Names a manifest, by tag or by its own digest. Answers the digest that the registry gives it, when it tells.
   public func put(_ manifest: [UInt8], mediaType: String, as reference: String) async throws {
     try await telling {
-      var call = Call(method: .PUT, path: manifestPath(reference), scope: scope("pull,push"))
+      let target = try await target()
+      var call = Call(
+        method: .PUT, path: "/v2/\(target.path)/manifests/\(reference)", scope: target.scope("pull,push"))
       call.body = .bytes(manifest, type: mediaType)
       let answer = try await send(call, to: target)
       guard answer.status == .created || answer.status == .accepted || answer.status == .ok else {
@@ -106,20 +113,23 @@ extension Repository {
 
   /// All tags, in the registry's order; follows its pages.
   public func tags() async throws -> [String] {
-    try await telling {
-      var tags: [String] = []
-      var next: String? = "/v2/\(path)/tags/list"
-      while let page = next {
-        let answer = try await send(Call(path: page, scope: scope("pull")), to: target)
-        guard answer.status == .ok else { throw await answer.error() }
-        let document = try JSON.parse(try await answer.bytes(limit: 16 << 20))
-        let found = (document["tags"]?.arrayValue ?? []).compactMap(\.stringValue)
-        tags += found
-        guard tags.count <= 100_000 else { throw EngineError.system("more than 100000 tags") }
-        next = found.isEmpty ? nil : Self.nextPage(answer)
-      }
-      return tags
+    try await telling { try await fromSources(.resolve) { try await tags($0) } }
+  }
+
+  private func tags(_ endpoint: Endpoint) async throws -> [String] {
+    var tags: [String] = []
+    var next: String? = "/v2/\(endpoint.path)/tags/list"
+    while let page = next {
+      let answer = try await send(Call(path: page, scope: endpoint.scope("pull")), to: endpoint)
+      guard answer.status == .ok else { throw await answer.error() }
+      let document = try JSON.parse(
+        try await answer.bytes(limit: 16 << 20, of: "the list of tags of \(domain)/\(path)"))
+      let found = (document["tags"]?.arrayValue ?? []).compactMap(\.stringValue)
+      tags += found
+      guard tags.count <= 100_000 else { throw EngineError.system("\(domain)/\(path) has more than 100000 tags") }
+      next = found.isEmpty ? nil : Self.nextPage(answer)
     }
+    return tags
   }
 
   /// `Link: </v2/…>; rel="next"` (RFC 8288).

@@ -36,12 +36,14 @@ struct Answer: Sendable {
   /// Where it came from, after redirects.
   var url: String
 
-  /// The whole body; more than `limit` bytes are refused.
-  func bytes(limit: Int) async throws -> [UInt8] {
+  /// The whole body; more than `limit` bytes are refused, in the name of `what` it is.
+  func bytes(limit: Int, of what: String = "the registry's answer") async throws -> [UInt8] {
+    func refuse() -> EngineError { .invalidParameter("\(what) has more than \(limit) bytes") }
+    if let length = headers.first(name: "Content-Length").flatMap({ Int($0) }), length > limit { throw refuse() }
     var bytes: [UInt8] = []
     for try await part in body {
       guard bytes.count + part.readableBytes <= limit else {
-        throw EngineError.invalidParameter("the registry's answer has more than \(limit) bytes")
+        throw refuse()
       }
       bytes += part.readableBytesView
     }
@@ -93,7 +95,7 @@ extension Repository {
     guard !challenges.isEmpty else { return first }
     let isSecure = registry.scheme(of: endpoint.host) != .http
     let (better, seconds) = try await registry.authorize(
-      challenges, host: endpoint.host, scope: call.scope, credentials: credentials, isSecure: isSecure,
+      challenges, endpoint: endpoint, scope: call.scope, credentials: credentials, isSecure: isSecure,
       request: NoAnswer(method: call.method, url: first.url, cause: NoCredentials()))
     guard better != authorization else { return first }
     let second = try await located(call, endpoint, better)
@@ -106,11 +108,15 @@ extension Repository {
     if call.path.hasPrefix("http://") || call.path.hasPrefix("https://") {
       return try await redirected(call, call.path, endpoint, authorization)
     }
-    func url(_ scheme: Registry.Scheme) -> String { "\(scheme)://\(endpoint.host)\(endpoint.prefix)\(call.path)" }
+    let path = call.path.hasPrefix("/v2/") ? endpoint.root + call.path.dropFirst(3) : call.path
+    func url(_ scheme: Registry.Scheme) -> String {
+      let namespace = endpoint.namespace.map { (path.contains("?") ? "&ns=" : "?ns=") + Registry.escape($0) } ?? ""
+      return "\(scheme)://\(endpoint.host)\(path)\(namespace)"
+    }
     if let scheme = endpoint.scheme ?? registry.scheme(of: endpoint.host) {
       return try await redirected(call, url(scheme), endpoint, authorization)
     }
-    guard registry.configuration.isInsecure(endpoint.host) else {
+    guard registry.isInsecure(endpoint) else {
       let answer = try await redirected(call, url(.https), endpoint, authorization)
       registry.setScheme(.https, of: endpoint.host)
       return answer
@@ -136,7 +142,7 @@ extension Repository {
     let home = Location("\(place.scheme)://\(endpoint.host)/")?.origin
     for _ in 0..<10 {
       let mayKnow = place.origin == home || (endpoint.isMirror && place.origin == origin)
-      let answer = try await once(call, place, mayKnow ? authorization : nil)
+      let answer = try await once(call, place, mayKnow ? authorization : nil, mayKnow ? endpoint : nil)
       guard [301, 302, 303, 307, 308].contains(answer.status.code), call.method == .GET || call.method == .HEAD,
         let target = answer.headers.first(name: "Location")
       else { return answer }
@@ -151,11 +157,14 @@ extension Repository {
     throw EngineError.system("\(start): more than 10 redirects")
   }
 
-  private func once(_ call: Call, _ place: Location, _ authorization: String?) async throws -> Answer {
+  private func once(_ call: Call, _ place: Location, _ authorization: String?, _ endpoint: Endpoint?) async throws
+    -> Answer
+  {
     var request = HTTPClientRequest(url: place.url)
     request.method = call.method
     request.headers = call.headers
     request.headers.replaceOrAdd(name: "User-Agent", value: "berth/0.1.0")
+    for header in endpoint?.headers ?? [] { request.headers.replaceOrAdd(name: header.name, value: header.value) }
     if let authorization { request.headers.replaceOrAdd(name: "Authorization", value: authorization) }
     switch call.body {
     case .none: if call.method == .POST || call.method == .PUT { request.body = .bytes(ByteBuffer()) }
@@ -166,7 +175,7 @@ extension Repository {
       request.headers.replaceOrAdd(name: "Content-Type", value: "application/octet-stream")
       request.body = .stream(FileParts(file: file, offset: offset, length: length, tell: tell), length: .known(length))
     }
-    return try await registry.execute(request, host: place.host, timeout: call.timeout)
+    return try await registry.execute(request, host: place.host, endpoint, timeout: call.timeout)
   }
 }
 
@@ -177,9 +186,11 @@ struct NoCredentials: Error, CustomStringConvertible {
 
 extension Registry {
   /// One exchange. What gets no answer is told with its URL.
-  func execute(_ request: HTTPClientRequest, host: String, timeout: TimeAmount) async throws -> Answer {
+  func execute(
+    _ request: HTTPClientRequest, host: String, _ endpoint: Repository.Endpoint? = nil, timeout: TimeAmount
+  ) async throws -> Answer {
     var request = request
-    if request.url.hasPrefix("https:") { request.tlsConfiguration = try await tls(host) }
+    if request.url.hasPrefix("https:") { request.tlsConfiguration = try await tls(host, endpoint) }
     do {
       let response = try await http.execute(request, timeout: timeout)
       return Answer(status: response.status, headers: response.headers, body: response.body, url: request.url)
@@ -189,10 +200,15 @@ extension Registry {
     }
   }
 
-  /// Whom to believe: the system's authorities and those of the host's own directory; anybody for an insecure host.
-  private func tls(_ host: String) async throws -> TLSConfiguration {
+  func isInsecure(_ endpoint: Repository.Endpoint) -> Bool {
+    endpoint.isInsecure ?? configuration.isInsecure(endpoint.host)
+  }
+
+  /// Whom to believe: the system's authorities, those of the host's own directory and of its `hosts.toml`; anybody for an insecure host.
+  private func tls(_ host: String, _ endpoint: Repository.Endpoint?) async throws -> TLSConfiguration {
     let directories = configuration.certificates.map { "\($0)/\(host)" }
-    let isInsecure = configuration.isInsecure(host)
+    let isInsecure = endpoint.map { self.isInsecure($0) } ?? configuration.isInsecure(host)
+    let trust = endpoint?.trust ?? Trust()
     return try await NIOThreadPool.singleton.runIfActive {
       var tls = TLSConfiguration.makeClientConfiguration()
       if isInsecure { tls.certificateVerification = .none }
@@ -208,6 +224,13 @@ extension Registry {
             tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
           }
         }
+      }
+      for file in trust.authorities {
+        tls.additionalTrustRoots.append(.certificates(try NIOSSLCertificate.fromPEMFile(file)))
+      }
+      if let client = trust.clients.first {
+        tls.certificateChain = try NIOSSLCertificate.fromPEMFile(client.certificate).map { .certificate($0) }
+        tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: client.key, format: .pem))
       }
       return tls
     }

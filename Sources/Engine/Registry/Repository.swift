@@ -1,3 +1,4 @@
+import Errdefs
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -10,50 +11,60 @@ public struct Repository: Sendable {
   public let domain: String
   /// `library/busybox`
   public let path: String
+  /// Whether it is asked for an image by digest: some mirrors serve only that.
+  let isByDigest: Bool
   let credentials: Credentials?
 
-  init(_ registry: Registry, domain: String, path: String, credentials: Credentials?) {
+  init(_ registry: Registry, domain: String, path: String, isByDigest: Bool = false, credentials: Credentials?) {
     self.registry = registry
     self.domain = domain
     self.path = path
+    self.isByDigest = isByDigest
     self.credentials = credentials.flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// A server that has the repository.
   struct Endpoint: Sendable {
     var host: String
-    /// Before `/v2/`, without a slash at its end.
-    var prefix = ""
+    /// What `/v2` stands for there.
+    var root = "/v2"
+    /// The repository's path there.
+    var path: String
     /// When the configuration says so.
     var scheme: Registry.Scheme?
+    /// Credentials are for the registry, not for its mirrors.
     var isMirror = false
+    /// nil: the configuration's list says.
+    var isInsecure: Bool?
+    var trust = Trust()
+    var headers: [HostsFile.Pair] = []
+    var capabilities = Set(HostsFile.Capability.allCases)
+    /// The registry that it stands for, told to mirrors of containerd's kind.
+    var namespace: String?
+
+    func scope(_ actions: String) -> String { "repository:\(path):\(actions)" }
   }
 
-  /// Those to read from, in order: mirrors, then the registry itself.
-  var sources: [Endpoint] {
-    let own = Endpoint(host: Registry.host(of: domain))
-    guard domain == Reference.defaultDomain else { return [own] }
-    return registry.configuration.mirrors.compactMap { Self.mirror($0) } + [own]
+  /// Those that can do it, in order: mirrors, then the registry itself.
+  func endpoints(for capability: HostsFile.Capability) async throws -> [Endpoint] {
+    let found = try await registry.endpoints(of: self).filter { $0.capabilities.contains(capability) }
+    guard capability == .push || !found.isEmpty else {
+      throw EngineError.system("no host for \(domain) has the capability \"\(capability.rawValue)\"")
+    }
+    return found
   }
 
   /// The one to write to.
-  var target: Endpoint { Endpoint(host: Registry.host(of: domain)) }
-
-  private static func mirror(_ text: String) -> Endpoint? {
-    guard Registry.Configuration.fault(ofMirror: text) == nil else { return nil }
-    let scheme: Registry.Scheme = text.hasPrefix("https://") ? .https : .http
-    let rest = text.dropFirst(scheme.rawValue.count + 3)
-    let host = rest.prefix { $0 != "/" }
-    var prefix = rest.dropFirst(host.count)
-    while prefix.hasSuffix("/") { prefix = prefix.dropLast() }
-    return Endpoint(host: String(host), prefix: String(prefix), scheme: scheme, isMirror: true)
+  func target() async throws -> Endpoint {
+    guard let target = try await endpoints(for: .push).first(where: { !$0.isMirror || $0.namespace != nil }) else {
+      throw EngineError.system("no host for \(domain) has the capability \"push\"")
+    }
+    return target
   }
 
-  func scope(_ actions: String) -> String { "repository:\(path):\(actions)" }
-
   /// Asks each source in turn, until one answers.
-  func fromSources<T>(_ body: (Endpoint) async throws -> T) async throws -> T {
-    let sources = sources
+  func fromSources<T>(_ capability: HostsFile.Capability, _ body: (Endpoint) async throws -> T) async throws -> T {
+    let sources = try await endpoints(for: capability)
     for endpoint in sources.dropLast() {
       do { return try await body(endpoint) } catch {
         if Task.isCancelled { throw CancellationError() }

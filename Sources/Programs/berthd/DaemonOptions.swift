@@ -45,6 +45,7 @@ struct DaemonOptions {
 
   /// What was set on the command line: the file may not say it again.
   private var given: Set<String> = []
+  private var namesCertificates = false
 
   struct Failure: Error, CustomStringConvertible {
     let description: String
@@ -60,12 +61,13 @@ struct DaemonOptions {
     "no-new-privileges": .toggle, "seccomp-profile": .text, "registry-mirrors": .list, "insecure-registries": .list,
     "max-concurrent-downloads": .number, "max-concurrent-uploads": .number, "max-download-attempts": .number,
     "default-shm-size": .text, "default-ipc-mode": .text, "userns-remap": .text,
-    "bind-mount-policy": .policy, "volume-trash-hours": .number,
+    "bind-mount-policy": .policy, "volume-trash-hours": .number, "registries-conf": .text,
+    "registry-certs-dirs": .list, "signature-policy": .text,
   ]
   private static let plurals = [
     "host": "hosts", "label": "labels", "dns-opt": "dns-opts", "log-opt": "log-opts",
     "default-ulimit": "default-ulimits", "registry-mirror": "registry-mirrors",
-    "insecure-registry": "insecure-registries",
+    "insecure-registry": "insecure-registries", "registry-certs-dir": "registry-certs-dirs",
   ]
   private static let letters = [
     "H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help",
@@ -183,6 +185,17 @@ struct DaemonOptions {
         throw Failure(description: "insecure registry \(text) should not contain '://'")
       }
       registries.insecure.append(text)
+    case "registries-conf":
+      guard Sys.exists(text) else { throw Failure(description: "\(name) \"\(text)\": no such file") }
+      registries.registriesPath = text
+    case "signature-policy":
+      guard Sys.exists(text) else { throw Failure(description: "\(name) \"\(text)\": no such file") }
+      registries.policyPath = text
+    case "registry-certs-dirs":
+      // The first that is named replaces those that are looked into by themselves.
+      if !namesCertificates { registries.certificates = [] }
+      namesCertificates = true
+      registries.certificates.append(text)
     case "max-concurrent-downloads": registries.maximumDownloads = try Self.count(text, name)
     case "max-concurrent-uploads": registries.maximumUploads = try Self.count(text, name)
     case "max-download-attempts": registries.attempts = try Self.count(text, name)
@@ -308,7 +321,14 @@ struct DaemonOptions {
           --no-new-privileges    Containers gain no privileges by set-uid programs, unless they say otherwise
           --pidfile string       File of the daemon's process id
           --seccomp-profile string  Profile of containers that name none: a file, "builtin" or "unconfined"
+          --registries-conf string
+                                 podman's registries.conf (default "/etc/berth/registries.conf")
+          --registry-certs-dir list
+                                 Directories of HOST[:PORT]/{*.crt, *.cert, *.key, hosts.toml}
+                                 (default "/etc/berth/certs.d", "/etc/docker/certs.d")
           --registry-mirror list Mirrors of Docker Hub to pull from first
+          --signature-policy string
+                                 Whose images may come here, as podman's policy.json (default "/etc/berth/policy.json")
           --userns-remap string  Users of containers are those that /etc/subuid gives this user: "default"
                                  (dockremap) or user[:group]
       -v, --version              Print the version and quit

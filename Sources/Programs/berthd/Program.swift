@@ -6,6 +6,7 @@ import EngineAPI
 import Kernel
 import Logging
 import Networks
+import Registry
 import Volumes
 
 /// The daemon: options, log, lock, engine, API; then it waits for a signal.
@@ -103,6 +104,7 @@ import Volumes
     configuration.networks.dns = options.dns
     configuration.networks.dnsSearch = options.dnsSearch
     configuration.networks.dnsOptions = options.dnsOptions
+    try options.registries.check()
     configuration.registries = options.registries
     return configuration
   }

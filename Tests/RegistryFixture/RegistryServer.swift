@@ -1,55 +1,97 @@
-import Snapshots
-import Archive
 import NIOCore
-import NIOHTTP1
+public import NIOHTTP1
 import NIOPosix
-import OCI
-import Registry
-import Synchronization
+public import OCI
+import Snapshots
+public import Synchronization
 
 /// A registry in this process, on loopback: blobs, manifests, tags and uploads in memory, and the faults that a test asks for.
-final class RegistryServer: Sendable {
-  struct Reply: Sendable {
-    var status: HTTPResponseStatus
-    var headers: HTTPHeaders = [:]
-    var body: [UInt8] = []
+public final class RegistryServer: Sendable {
+  public struct Reply: Sendable {
+    public var status: HTTPResponseStatus
+    public var headers: HTTPHeaders = [:]
+    public var body: [UInt8] = []
     /// Tell the length of all of it, send so many bytes, and cut the connection.
-    var cutAfter: Int?
+    public var cutAfter: Int?
+    /// The same, but then wait for the other side to go.
+    public var stallAfter: Int?
+    /// The body again and again, without telling a length.
+    public var isEndless = false
+    /// Answer when this is opened.
+    public var gate: Gate?
+
+    public init(
+      status: HTTPResponseStatus, headers: HTTPHeaders = [:], body: [UInt8] = [], cutAfter: Int? = nil,
+      stallAfter: Int? = nil, isEndless: Bool = false, gate: Gate? = nil
+    ) {
+      self.status = status
+      self.headers = headers
+      self.body = body
+      self.cutAfter = cutAfter
+      self.stallAfter = stallAfter
+      self.isEndless = isEndless
+      self.gate = gate
+    }
   }
 
-  struct Ask: Sendable {
-    var method: HTTPMethod
-    /// Without its query.
-    var path: String
-    var query: String
-    var headers: HTTPHeaders
-    var body: [UInt8]
+  /// Holds answers back until it is opened, once.
+  public final class Gate: Sendable {
+    private let waiting = Mutex<[@Sendable () -> Void]?>([])
 
-    var authorization: String? { headers.first(name: "Authorization") }
+    public init() {}
+
+    public func open() {
+      let waiters = waiting.withLock { waiting in
+        defer { waiting = nil }
+        return waiting ?? []
+      }
+      for waiter in waiters { waiter() }
+    }
+
+    func whenOpen(_ body: @escaping @Sendable () -> Void) {
+      let isOpen = waiting.withLock { waiting in
+        waiting?.append(body)
+        return waiting == nil
+      }
+      if isOpen { body() }
+    }
+  }
+
+  public struct Ask: Sendable {
+    public var method: HTTPMethod
+    /// Without its query.
+    public var path: String
+    public var query: String
+    public var headers: HTTPHeaders
+    public var body: [UInt8]
+
+    public var authorization: String? { headers.first(name: "Authorization") }
     /// The first byte that a range asks for.
-    var rangeStart: Int? {
+    public var rangeStart: Int? {
       headers.first(name: "Range").flatMap { $0.hasPrefix("bytes=") ? Int($0.dropFirst(6).prefix { $0 != "-" }) : nil }
     }
   }
 
-  struct State: Sendable {
-    var blobs: [Digest: [UInt8]] = [:]
+  public struct State: Sendable {
+    public var blobs: [Digest: [UInt8]] = [:]
     /// By `name/reference`.
-    var manifests: [String: (type: String, bytes: [UInt8])] = [:]
-    var tags: [String: [String]] = [:]
-    var uploads: [String: [UInt8]] = [:]
-    var asks: [Ask] = []
+    public var manifests: [String: (type: String, bytes: [UInt8])] = [:]
+    public var tags: [String: [String]] = [:]
+    public var uploads: [String: [UInt8]] = [:]
+    public var asks: [Ask] = []
     /// Looks at each request first; nil lets it through.
-    var intercept: (@Sendable (Ask, _ number: Int) -> Reply?)?
-    var next = 0
+    public var intercept: (@Sendable (Ask, _ number: Int) -> Reply?)?
+    public var next = 0
+    /// Connections that wait for the other side to go.
+    public var stalled = 0
   }
 
-  let state = Mutex(State())
+  public let state = Mutex(State())
   private let channel: any Channel
-  let port: Int
-  var host: String { "127.0.0.1:\(port)" }
+  public let port: Int
+  public var host: String { "127.0.0.1:\(port)" }
 
-  init(intercept: (@Sendable (Ask, Int) -> Reply?)? = nil) async throws {
+  public init(intercept: (@Sendable (Ask, Int) -> Reply?)? = nil) async throws {
     let box = Box()
     channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
@@ -73,14 +115,16 @@ final class RegistryServer: Sendable {
   }
   private final class Box: Sendable { let server = Mutex<Weak?>(nil) }
 
-  var asks: [Ask] { state.withLock { $0.asks } }
-  func asks(_ method: HTTPMethod, containing text: String) -> [Ask] {
+  public var asks: [Ask] { state.withLock { $0.asks } }
+  public func asks(_ method: HTTPMethod, containing text: String) -> [Ask] {
     asks.filter { $0.method == method && $0.path.contains(text) }
   }
 
   /// Stores an image of these gzip or plain layers under a tag; answers its manifest's digest.
   @discardableResult
-  func put(_ name: String, tag: String, config: [UInt8], layers: [[UInt8]], type: String = MediaType.ociLayer + "+gzip")
+  public func put(
+    _ name: String, tag: String, config: [UInt8], layers: [[UInt8]], type: String = MediaType.ociLayer + "+gzip"
+  )
     -> Digest
   {
     let manifest = ImageManifest(
@@ -88,14 +132,14 @@ final class RegistryServer: Sendable {
     return put(name, tag: tag, manifest: manifest.json.encoded(), type: MediaType.ociManifest)
   }
 
-  func add(_ blob: [UInt8], _ type: String) -> ContentDescriptor {
+  public func add(_ blob: [UInt8], _ type: String) -> ContentDescriptor {
     let digest = Digest(hashing: blob)
     state.withLock { $0.blobs[digest] = blob }
     return ContentDescriptor(mediaType: type, digest: digest, size: Int64(blob.count))
   }
 
   @discardableResult
-  func put(_ name: String, tag: String, manifest: [UInt8], type: String) -> Digest {
+  public func put(_ name: String, tag: String, manifest: [UInt8], type: String) -> Digest {
     let digest = Digest(hashing: manifest)
     state.withLock { state in
       state.manifests["\(name)/\(tag)"] = (type, manifest)
@@ -135,7 +179,7 @@ final class RegistryServer: Sendable {
     Reply(status: .ok, headers: ["Content-Type": "application/json"], body: value.encoded())
   }
 
-  static func failure(_ status: HTTPResponseStatus, _ code: String, _ message: String) -> Reply {
+  public static func failure(_ status: HTTPResponseStatus, _ code: String, _ message: String) -> Reply {
     let error: JSON = ["errors": [["code": JSON(code), "message": JSON(message)]]]
     return Reply(status: status, headers: ["Content-Type": "application/json"], body: error.encoded())
   }
@@ -155,7 +199,7 @@ final class RegistryServer: Sendable {
     return Reply(status: .ok, headers: headers, body: found.bytes)
   }
 
-  func blob(_ ask: Ask, _ text: String, cutAfter: Int? = nil) -> Reply {
+  public func blob(_ ask: Ask, _ text: String, cutAfter: Int? = nil) -> Reply {
     guard let digest = Digest(text), let bytes = state.withLock({ $0.blobs[digest] }) else {
       return Self.failure(.notFound, "BLOB_UNKNOWN", "blob unknown to registry")
     }
@@ -209,6 +253,7 @@ final class RegistryServer: Sendable {
     private let box: Box
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
+    private var isStalled = false
 
     init(_ box: Box) { self.box = box }
 
@@ -226,25 +271,50 @@ final class RegistryServer: Sendable {
           Ask(
             method: head.method, path: parts[0], query: parts.count > 1 ? parts[1] : "", headers: head.headers,
             body: body))
-        write(reply, to: head, context)
+        guard let gate = reply.gate else { return write(reply, to: head, context) }
+        let loop = context.eventLoop
+        let bound = NIOLoopBound((self, context), eventLoop: loop)
+        gate.whenOpen {
+          loop.execute { bound.value.0.write(reply, to: head, bound.value.1) }
+        }
       }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { if isStalled { count(-1) } }
+
+    private func count(_ number: Int) {
+      box.server.withLock { $0?.server }?.state.withLock { $0.stalled += number }
     }
 
     private func write(_ reply: Reply, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
       var headers = reply.headers
-      headers.replaceOrAdd(name: "Content-Length", value: "\(reply.body.count)")
+      if !reply.isEndless, !headers.contains(name: "Content-Length") {
+        headers.add(name: "Content-Length", value: "\(reply.body.count)")
+      }
       let response = HTTPResponseHead(version: .http1_1, status: reply.status, headers: headers)
       context.write(Self.wrapOutboundOut(.head(response)), promise: nil)
-      let body = reply.cutAfter.map { Array(reply.body.prefix($0)) } ?? reply.body
+      if reply.isEndless { return again(ByteBuffer(bytes: reply.body), context) }
+      let body = (reply.cutAfter ?? reply.stallAfter).map { Array(reply.body.prefix($0)) } ?? reply.body
       if head.method != .HEAD, !body.isEmpty {
         context.write(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil)
       }
-      guard reply.cutAfter == nil else {
+      guard reply.cutAfter == nil, reply.stallAfter == nil else {
         context.flush()
-        context.close(promise: nil)
+        if reply.cutAfter != nil { return context.close(promise: nil) }
+        isStalled = true
+        count(1)
         return
       }
       context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    /// Until the other side has gone.
+    private func again(_ body: ByteBuffer, _ context: ChannelHandlerContext) {
+      let context = NIOLoopBound(context, eventLoop: context.eventLoop)
+      let handler = NIOLoopBound(self, eventLoop: context.value.eventLoop)
+      context.value.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(body)))).whenSuccess {
+        handler.value.again(body, context.value)
+      }
     }
   }
 }
