@@ -202,7 +202,8 @@ let package = Package(
     tests(
       "RegistryTests",
       [
-        "Registry", "RegistryFixture", "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events", "Errdefs",
+        "Registry", "RegistryFixture", "Images", "Snapshots", "ContentStore", "Metadata", "Archive", "Events",
+        "Errdefs",
         "Kernel", "OCI", "CLinux", crypto, logging, nioCore, nioPosix, nioHTTP1,
       ]),
     tests("VolumesTests", ["Volumes", "Metadata", "Events", "Errdefs", "Kernel", "OCI", "CLinux", logging]),

@@ -106,7 +106,7 @@ enum CommandTree {
       ]),
     Group(
       name: "manifest", summary: "Show manifests and manifest lists of registries",
-      commands: [Entry(name: "inspect") { .manifestInspect }]),
+      commands: [Entry(name: "inspect") { .manifestInspect }, Entry(name: "referrers") { .manifestReferrers }]),
     Group(
       name: "network", summary: "Manage networks",
       commands: [
@@ -117,7 +117,10 @@ enum CommandTree {
       ]),
     Group(
       name: "system", summary: "Manage Berth",
-      commands: [Entry(name: "df") { .systemDf }, events, info, Entry(name: "prune") { .systemPrune }]),
+      commands: [
+        Entry(name: "check") { .systemCheck }, Entry(name: "df") { .systemDf }, events, info,
+        Entry(name: "prune") { .systemPrune },
+      ]),
     Group(
       name: "volume", summary: "Manage volumes",
       commands: [

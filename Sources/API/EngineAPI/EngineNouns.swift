@@ -12,6 +12,7 @@ public struct EngineNouns: Sendable {
   public var volumes: Volumes
   public var events: Events
   public var facts: EngineFacts
+  let sizes = SizeCache()
 
   public init(
     containers: Containers, images: Images, networks: Networks, volumes: Volumes, events: Events,

@@ -19,10 +19,15 @@ public struct Image: Sendable, Equatable {
   public let parent: Digest?
   /// Layers that the disk lost: the image can't be run until it is loaded again. Empty when it is whole.
   public let missingLayers: Set<Digest>
+  /// The manifest that a registry knows it by, the newest; nil for one that never saw a registry.
+  public let manifest: ContentDescriptor?
+  /// Bytes of its blobs in the content store: configuration, manifest, layers' tars.
+  public let contentSize: Int64
 
   public init(
     id: Digest, config: ImageConfig, references: [Reference], digests: [Reference], size: Int64, lastTagged: Timestamp?,
-    added: Timestamp, parent: Digest?, missingLayers: Set<Digest> = []
+    added: Timestamp, parent: Digest?, missingLayers: Set<Digest> = [], manifest: ContentDescriptor? = nil,
+    contentSize: Int64 = 0
   ) {
     self.id = id
     self.config = config
@@ -33,6 +38,8 @@ public struct Image: Sendable, Equatable {
     self.added = added
     self.parent = parent
     self.missingLayers = missingLayers
+    self.manifest = manifest
+    self.contentSize = contentSize
   }
 
   /// As Docker prints them: `busybox:latest`.

@@ -5,6 +5,9 @@ import Errdefs
 import OCI
 
 extension ImageArchive {
+  /// As a signature policy calls it.
+  var transport: String { members["manifest.json"] != nil ? "docker-archive" : "oci-archive" }
+
   /// The images that the archive names: by `manifest.json` when it has one (docker-archive), else by `index.json` (OCI layout).
   func images(platform: Platform?) throws -> [ArchivedImage] {
     if members["manifest.json"] != nil { return try dockerImages(platform: platform) }

@@ -9,6 +9,8 @@ struct ImageTable: Sendable {
     var parent: Digest?
     /// As registries have it, the newest last: what it was pulled or pushed as, kept so that a push brings the same digest.
     var manifests: [ContentDescriptor] = []
+    /// The indexes of several platforms that it came in, the newest last.
+    var indexes: [ContentDescriptor] = []
   }
 
   /// What is known of a layer besides its tree.
@@ -73,7 +75,7 @@ struct ImageTable: Sendable {
   /// Digests of the blobs that somebody needs.
   func ownedBlobs() -> Set<Digest> {
     var owned = Set(entries.keys).union(layers.values.compactMap { $0.blob?.digest })
-    for entry in entries.values { owned.formUnion(entry.manifests.map(\.digest)) }
+    for entry in entries.values { owned.formUnion((entry.manifests + entry.indexes).map(\.digest)) }
     return owned
   }
 
@@ -81,14 +83,17 @@ struct ImageTable: Sendable {
     guard let entry = entries[id] else { return }
     let names = names(of: id)
     var size: Int64 = 0
+    var content = entry.manifests.last?.size ?? 0
     for layer in entry.config.diffIDs {
       let (sum, overflow) = size.addingReportingOverflow(layers[layer]?.size ?? 0)
       size = overflow ? Int64.max : sum
+      content = content.addingReportingOverflow(layers[layer]?.blob?.size ?? 0).partialValue
     }
     images[id] = Image(
       id: id, config: entry.config, references: names.filter { $0.digest == nil },
       digests: names.filter { $0.digest != nil },
       size: size, lastTagged: entry.lastTagged, added: entry.added, parent: entry.parent,
-      missingLayers: missingLayers.intersection(entry.config.diffIDs))
+      missingLayers: missingLayers.intersection(entry.config.diffIDs), manifest: entry.manifests.last,
+      contentSize: content)
   }
 }

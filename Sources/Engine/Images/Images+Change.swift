@@ -26,7 +26,8 @@ extension Images {
     for layer in Set(layers) where table.layers[layer] == nil && !pinned.contains(layer) {
       snapshotter.removeLayer(layer)
     }
-    let owned = table.ownedBlobs()
+    // Those of images that can't be read stay, too.
+    let owned = table.ownedBlobs().union(unreadable.withLock { $0 })
     for blob in Set(blobs) where !owned.contains(blob) && !pinned.contains(blob) {
       // What stays is swept at the next start.
       do throws(EngineError) { try content.remove(blob) } catch {

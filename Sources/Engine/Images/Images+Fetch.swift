@@ -3,6 +3,7 @@ import ContentStore
 import Dispatch
 import Errdefs
 import Kernel
+import Logging
 import Metadata
 import NIOCore
 import OCI
@@ -30,12 +31,17 @@ extension Images {
     guard let document = remote.manifest else { return false }
     let manifest = try Self.reading("manifest") { () throws(JSONError) in try ImageManifest(decoding: document.bytes) }
     guard manifest.config.mediaType.isEmpty || MediaType.isConfig(manifest.config.mediaType) else {
-      throw EngineError.invalidParameter("unsupported media type \(manifest.config.mediaType)")
+      throw EngineError.invalidParameter(
+        "\(reference.familiar) isn't an image: unsupported media type \(manifest.config.mediaType) of its configuration"
+      )
     }
     for layer in manifest.layers where !MediaType.isLayer(layer.mediaType) {
-      throw EngineError.invalidParameter("unsupported media type \(layer.mediaType)")
+      throw EngineError.invalidParameter(
+        "\(reference.familiar): unsupported media type \(layer.mediaType) of layer \(layer.digest)")
     }
-    let pinned = [document.digest, manifest.config.digest] + manifest.layers.map(\.digest)
+    let index = remote.index
+    let pinned =
+      [document.digest, manifest.config.digest] + (index.map { [$0.digest] } ?? []) + manifest.layers.map(\.digest)
     let isNewer = try await pinning(pinned) { pin in
       let bytes = try await configuration(manifest.config, repository)
       let config = try Self.reading("image configuration") { () throws(JSONError) in try ImageConfig(decoding: bytes) }
@@ -45,7 +51,9 @@ extension Images {
       return try await onThread(work) { [self] in
         try content.write(bytes)
         try content.write(document.bytes)
-        return try commit(manifest.config.digest, config, layers, document.descriptor, names)
+        if let index { try content.write(index.bytes) }
+        return try commit(
+          manifest.config.digest, config, layers, document.descriptor, index?.descriptor, names)
       }
     }
     progress(.status("Digest: \(remote.digest)"))
@@ -160,17 +168,54 @@ extension Images {
           diffID, tar: try Decompressor(FileRangeSource(file, length: size)), limits: ArchiveLimits())
       }
     }
+    let ingest = try await onThread(work) { [content] in
+      IngestBox(try content.ingest(for: blob.digest, limit: blob.size))
+    }
+    do { return try await pipelined(diffID, blob, ingest, repository, tell) } catch {
+      // What a power cut left at the end of a partial file may be anything: once more, from the start.
+      guard ingest.existing > 0, !(error is CancellationError), !(error is RegistryError) else { throw error }
+      logger.info(
+        "content that was half here is of no use", metadata: ["digest": "\(blob.digest)", "error": "\(error)"])
+      let fresh = try await onThread(work) { [content] in IngestBox(try content.ingest()) }
+      return try await pipelined(diffID, blob, fresh, repository, tell)
+    }
+  }
+
+  /// An ingest on its way to the thread that writes it.
+  private final class IngestBox: @unchecked Sendable {  // SAFETY: taken once, by the one thread that uses it
+    private var ingest: Ingest?
+    let existing: Int64
+
+    init(_ ingest: Ingest) {
+      existing = ingest.existing
+      self.ingest = ingest
+    }
+
+    func take() throws -> Ingest {
+      guard let ingest = ingest.take() else { throw EngineError.system("an ingest was taken twice") }
+      return ingest
+    }
+  }
+
+  private func pipelined(
+    _ diffID: Digest, _ blob: ContentDescriptor, _ ingest: IngestBox, _ repository: Repository,
+    _ tell: @escaping @Sendable (String, Int64, Int64?) -> Void
+  ) async throws -> Layer {
     let pipe = BytePipe()
     let isDown = Atomic(false)
     async let layer = onThread(work) { [self] in
-      do { return try unpack(diffID, blob, pipe, isDown: { isDown.load(ordering: .relaxed) }, tell) } catch {
+      do {
+        return try unpack(diffID, blob, ingest.take(), pipe, isDown: { isDown.load(ordering: .relaxed) }, tell)
+      } catch {
         pipe.abandon()
         throw error
       }
     }
-    let meter = Meter(step: max(512 << 10, blob.size / 200))
+    let meter = Meter(step: max(512 << 10, blob.size / 200), from: ingest.existing)
     do {
-      try await repository.download(blob, onRetry: { tell("Retrying in \($0) second\($0 == 1 ? "" : "s")", 0, nil) }) {
+      try await repository.download(
+        blob, from: ingest.existing, onRetry: { tell("Retrying in \($0) second\($0 == 1 ? "" : "s")", 0, nil) }
+      ) {
         bytes in
         if let count = meter.add(Int64(bytes.readableBytes)) { tell("Downloading", count, blob.size) }
         try await pipe.write(bytes)
@@ -183,12 +228,15 @@ extension Images {
   }
 
   private func unpack(
-    _ diffID: Digest, _ blob: ContentDescriptor, _ pipe: BytePipe, isDown: @escaping @Sendable () -> Bool,
+    _ diffID: Digest, _ blob: ContentDescriptor, _ ingest: Ingest, _ pipe: BytePipe,
+    isDown: @escaping @Sendable () -> Bool,
     _ tell: @escaping @Sendable (String, Int64, Int64?) -> Void
   ) throws -> Layer {
-    let ingest = try content.ingest()
+    let source: any ByteSource =
+      ingest.existing > 0
+      ? ConsecutiveSource(FileRangeSource(ingest.descriptor, length: ingest.existing), pipe) : pipe
     let ahead = try ReadAhead(
-      IngestingSource(pipe, ingest, expected: blob) { tell("Download complete", 0, nil) })
+      IngestingSource(source, ingest, expected: blob) { tell("Download complete", 0, nil) })
     do {
       let counted = ProgressSource(ahead, step: max(512 << 10, blob.size / 100)) { count in
         if isDown() { tell("Extracting", count, blob.size) }
@@ -216,12 +264,12 @@ extension Images {
   /// One transaction makes the image exist. Answers whether anything is new.
   private func commit(
     _ id: Digest, _ config: ImageConfig, _ layers: [Digest: ImageTable.LayerEntry], _ manifest: ContentDescriptor,
-    _ names: [Reference]
+    _ index: ContentDescriptor?, _ names: [Reference]
   ) throws -> Bool {
     try changes.sync {
       try change { table, transaction in
         let isNewer = table.entries[id] == nil || table.names[names[0]] != id
-        try Self.insert(id, config, layers, parent: nil, manifest: manifest, &table, transaction)
+        try Self.insert(id, config, layers, parent: nil, manifest: manifest, index: index, &table, transaction)
         for name in names {
           table.setName(name, to: id)
           try transaction.setImageName(name.description, image: id.description)
@@ -237,7 +285,10 @@ private final class Meter: Sendable {
   private let state = Mutex<(count: Int64, told: Int64)>((0, 0))
   private let step: Int64
 
-  init(step: Int64) { self.step = step }
+  init(step: Int64, from start: Int64 = 0) {
+    self.step = step
+    state.withLock { $0.count = start }
+  }
 
   func add(_ bytes: Int64) -> Int64? {
     state.withLock { state in
@@ -246,6 +297,27 @@ private final class Meter: Sendable {
       state.told = state.count
       return state.count
     }
+  }
+}
+
+/// One after the other.
+private final class ConsecutiveSource: ByteSource {
+  private let first, second: any ByteSource
+  private var isFirstOver = false
+
+  init(_ first: any ByteSource, _ second: any ByteSource) {
+    self.first = first
+    self.second = second
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    guard !buffer.isEmpty else { return 0 }
+    if !isFirstOver {
+      let count = try first.read(into: buffer)
+      if count > 0 { return count }
+      isFirstOver = true
+    }
+    return try second.read(into: buffer)
   }
 }
 

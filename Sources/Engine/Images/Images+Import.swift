@@ -3,9 +3,48 @@ public import Archive
 import ContentStore
 public import Errdefs
 import Kernel
+import NIOCore
 public import OCI
+public import Registry
 
 extension Images {
+  /// A root file system's tar at a URL: what isn't there is told before the first line.
+  public func prepareDownload(_ url: String) async throws -> RemoteFile { try await registry.file(url) }
+
+  /// `importRoot` of what comes from a URL, read while it comes.
+  public func importRoot(
+    from file: RemoteFile, repository: String, tag: String, message: String, changes: [String], platform: Platform?,
+    limits: ArchiveLimits = ArchiveLimits(), progress: @escaping @Sendable (ImageProgress) -> Void
+  ) async throws -> Digest {
+    progress(.status("Downloading from \(file.url)"))
+    let pipe = BytePipe()
+    async let id = importRoot(
+      AbandoningSource(pipe), repository: repository, tag: tag, message: message, changes: changes, platform: platform,
+      limits: limits, progress: progress)
+    do {
+      let step = max(512 << 10, (file.size ?? 0) / 100)
+      var (received, told): (Int64, Int64) = (0, 0)
+      try await file.read { bytes in
+        received += Int64(bytes.readableBytes)
+        if let size = file.size, received - told >= step {
+          told = received
+          progress(.transfer(id: "import", status: "Importing", current: received, total: size))
+        }
+        try await pipe.write(bytes)
+      }
+      pipe.finish()
+    } catch is BytePipe.Abandoned {
+      // What the reader has to say is the reason.
+    } catch {
+      if error is CancellationError {
+        pipe.finish(error)
+      } else {
+        pipe.finish(EngineError.system("\(file.url): \((error as? EngineError)?.message ?? "\(error)")", cause: error))
+      }
+    }
+    return try await id
+  }
+
   /// What `importRoot` would refuse of its arguments, before anything is read.
   public static func checkImport(repository: String, tag: String, changes: [String]) throws(EngineError) {
     if !repository.isEmpty { _ = try reference(repository: repository, tag: tag) }
@@ -58,4 +97,12 @@ extension Images {
       try ingest.write(UnsafeRawBufferPointer(rebasing: chunk[..<count]))
     }
   }
+}
+
+/// A pipe whose writer is let go of when nobody reads it any more.
+private final class AbandoningSource: ByteSource, Sendable {
+  private let pipe: BytePipe
+  init(_ pipe: BytePipe) { self.pipe = pipe }
+  deinit { pipe.abandon() }
+  func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int { try pipe.read(into: buffer) }
 }

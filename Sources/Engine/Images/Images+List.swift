@@ -1,5 +1,6 @@
 public import Errdefs
-import OCI
+public import OCI
+import Snapshots
 import Synchronization
 
 extension Images {
@@ -49,6 +50,14 @@ extension Images {
 
   private static func sharedSize(of image: Image, _ table: ImageTable, _ users: [Digest: Int]) -> Int64 {
     image.layers.reduce(0) { $0 &+ (users[$1, default: 0] > 1 ? table.layers[$1]?.size ?? 0 : 0) }
+  }
+
+  /// `GraphDriver.Data` of an image.
+  public func graphData(_ image: Image) -> [String: String] { snapshotter.graphData(layers: image.layers) }
+
+  /// Ids of the containers that were made of each image.
+  public func usesByImage() -> [Digest: [String]] {
+    Dictionary(grouping: imageUses(), by: \.image).mapValues { $0.map(\.containerID).sorted() }
   }
 
   /// Topmost first.

@@ -6,6 +6,7 @@ import Kernel
 import Logging
 import Metadata
 public import OCI
+import Registry
 import Snapshots
 import Synchronization
 
@@ -20,6 +21,7 @@ extension Images {
     try await onThread(work) { [self] in
       try refusing("load") {
         let archive = try ImageArchive(reading: source, into: content, limits: limits)
+        try registry.admitArchive(archive.transport)
         for image in try archive.images(platform: platform) { try store(image, limits: limits, progress) }
       }
     }
@@ -138,7 +140,7 @@ extension Images {
   /// The rows of an image and its layers. An image that is there already stays as it is, mended if it was damaged.
   static func insert(
     _ id: Digest, _ config: ImageConfig, _ layers: [Digest: ImageTable.LayerEntry], parent: Digest?,
-    manifest: ContentDescriptor? = nil,
+    manifest: ContentDescriptor? = nil, index: ContentDescriptor? = nil,
     _ table: inout ImageTable, _ transaction: MetadataTransaction
   ) throws {
     for (diffID, layer) in layers {
@@ -152,6 +154,7 @@ extension Images {
     if let manifest {
       entry.manifests = entry.manifests.filter { $0.digest != manifest.digest }.suffix(7) + [manifest]
     }
+    if let index { entry.indexes = entry.indexes.filter { $0.digest != index.digest }.suffix(7) + [index] }
     table.put(id, entry)
     try transaction.putImage(id.description, record: entry.record)
     table.rebuildAll()

@@ -1,3 +1,4 @@
+import ContentStore
 import Errdefs
 import Metadata
 public import OCI
@@ -46,6 +47,20 @@ extension Images {
     }
   }
 
+  /// What refers to the manifest of a name at its registry: signatures, bills of materials. Answers the manifest's own digest, too.
+  public func referrers(_ reference: Reference, artifactType: String?, credentials: Credentials?) async throws -> (
+    subject: Digest, referrers: [ContentDescriptor]
+  ) {
+    let repository = registry.repository(reference, credentials: credentials)
+    return try await Self.telling(reference) {
+      let digest =
+        if let digest = reference.digest { digest } else {
+          try await repository.manifest(reference.tag ?? "latest").digest
+        }
+      return (digest, try await repository.referrers(digest, artifactType: artifactType))
+    }
+  }
+
   /// Turns a registry's refusal into what dockerd says of a pull.
   static func telling<T>(_ reference: Reference, _ body: () async throws -> T) async throws -> T {
     do { return try await body() } catch let error as RegistryError { throw error.ofPull(reference) }
@@ -54,10 +69,15 @@ extension Images {
   func remoteImage(_ reference: Reference, _ platform: Platform?, _ repository: Repository) async throws -> RemoteImage
   {
     try await Self.telling(reference) {
-      if let known = try await unchanged(reference, platform, repository) { return known }
+      if let known = try await unchanged(reference, platform, repository) {
+        let manifests = known.known.flatMap { image in table.withLock { $0.entries[image.id]?.manifests } } ?? []
+        try await repository.admit(reference, [known.digest] + manifests.map(\.digest))
+        return known
+      }
       let top = try await repository.manifest(reference.digest?.description ?? reference.tag ?? "latest")
       let manifest = try await imageManifest(top, platform, repository, depth: 0)
-      return RemoteImage(digest: top.digest, manifest: manifest)
+      try await repository.admit(reference, [top.digest, manifest.digest])
+      return RemoteImage(digest: top.digest, manifest: manifest, index: MediaType.isIndex(top.mediaType) ? top : nil)
     }
   }
 
@@ -68,6 +88,11 @@ extension Images {
     let table = table.withLock { $0 }
     let key = Self.key(reference)
     guard let id = table.names[key], let image = table.images[id], image.missingLayers.isEmpty else { return nil }
+    // A blob that a check took away comes again.
+    guard image.layers.allSatisfy({ layer in table.layers[layer]?.blob.map { content.contains($0.digest) } ?? true })
+    else {
+      return nil
+    }
     // An older variant runs, too, but the index may have the very one that is asked for.
     let own = image.platform.normalised
     if let platform = platform?.normalised, !platform.runs(own) || platform.variant != own.variant { return nil }
@@ -75,6 +100,9 @@ extension Images {
     let digest =
       if let digest = reference.digest { digest } else { try await repository.digest(of: reference.tag ?? "latest") }
     guard let digest, image.digests.contains(reference.with(digest: digest)) else { return nil }
+    // Of an index, the image for another platform was asked for then: now it is this host's.
+    let isOfIndex = table.entries[id]?.indexes.contains { $0.digest == digest } ?? false
+    if platform == nil, isOfIndex, !Platform.host.normalised.runs(own) { return nil }
     return RemoteImage(digest: digest, known: image)
   }
 
@@ -84,7 +112,8 @@ extension Images {
   {
     guard MediaType.isIndex(top.mediaType) else {
       guard MediaType.isManifest(top.mediaType) else {
-        throw EngineError.invalidParameter("unsupported media type \(top.mediaType)")
+        throw EngineError.invalidParameter(
+          "manifest \(top.digest) of \(repository.domain)/\(repository.path): unsupported media type \(top.mediaType)")
       }
       return top
     }
@@ -119,11 +148,14 @@ struct RemoteImage: Sendable {
   /// What the tag points to: the index, where there is one.
   var digest: Digest
   var manifest: RemoteManifest?
+  /// The index itself, where there is one.
+  var index: RemoteManifest?
   /// Set, and the manifest isn't, when all of it is here.
   var known: Image?
 
-  init(digest: Digest, manifest: RemoteManifest? = nil, known: Image? = nil) {
+  init(digest: Digest, manifest: RemoteManifest? = nil, index: RemoteManifest? = nil, known: Image? = nil) {
     self.digest = digest
+    self.index = index
     self.manifest = manifest
     self.known = known
   }

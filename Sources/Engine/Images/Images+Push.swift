@@ -35,26 +35,93 @@ extension Images {
       guard image.missingLayers.isEmpty else {
         throw .system("image \(name.familiar) is damaged: pull or load it again")
       }
-      if let platform, !platform.runs(image.platform) {
+      if let platform, !platform.runs(image.platform), sibling(of: image, platform) == nil {
         throw .notFound(
           "image with reference \(name.familiar) was found but does not provide the specified platform (\(platform))")
       }
     }
     return PreparedPush(
-      images: self, repository: registry.repository(reference, credentials: credentials), names: names)
+      images: self, repository: registry.repository(reference, credentials: credentials), names: names,
+      platform: platform)
   }
 
-  /// Brings layers, configuration and manifest, in this order: what the tag names at the end is whole.
+  /// One image by its own manifest, or, where the tag came as an index and all of that index's images are here, all of them and the index.
   fileprivate func push(
-    _ name: Reference, _ repository: Repository, _ progress: @escaping @Sendable (ImageProgress) -> Void
+    _ name: Reference, _ platform: Platform?, _ repository: Repository,
+    _ progress: @escaping @Sendable (ImageProgress) -> Void
   ) async throws {
-    let image = try resolve(name.description)
+    var image = try resolve(name.description)
+    let tag = name.tag ?? "latest"
+    if let platform, let sibling = sibling(of: image, platform) { image = sibling }
+    let id = image.id
+    let index = platform == nil ? try await onThread(work) { [self] in try wholeIndex(of: id) } : nil
+    var pushed: ContentDescriptor
+    if let index {
+      for child in index.children {
+        _ = try await push(child.image, child.manifest, as: child.manifest.description, name, repository, progress)
+      }
+      try await repository.put(index.bytes, mediaType: index.descriptor.mediaType, as: tag)
+      pushed = index.descriptor
+      try await onThread(work) { [self] in try remember(nil, digest: index.descriptor.digest, of: id, as: name) }
+    } else {
+      pushed = try await push(image, nil, as: tag, name, repository, progress)
+    }
+    progress(.status("\(tag): digest: \(pushed.digest) size: \(pushed.size)"))
+    progress(.pushed(tag: tag, digest: pushed.digest, size: pushed.size))
+    tell("push", name.familiar, name: name.familiarName)
+  }
+
+  private struct WholeIndex: Sendable {
+    var descriptor: ContentDescriptor
+    var bytes: [UInt8]
+    var children: [(image: Image, manifest: Digest)]
+  }
+
+  /// The newest index that the image came in and whose every manifest is an image that is whole here. Blocks.
+  private func wholeIndex(of id: Digest) throws -> WholeIndex? {
+    let table = table.withLock { $0 }
+    for descriptor in (table.entries[id]?.indexes ?? []).reversed() {
+      guard let bytes = try? content.read(descriptor.digest), let index = try? ImageIndex(decoding: bytes) else {
+        continue
+      }
+      var children: [(image: Image, manifest: Digest)] = []
+      for manifest in index.manifests {
+        let owner = table.entries.first { $0.value.manifests.contains { $0.digest == manifest.digest } }
+        guard let owner, let image = table.images[owner.key], image.missingLayers.isEmpty else { break }
+        children.append((image, manifest.digest))
+      }
+      if !children.isEmpty, children.count == index.manifests.count {
+        return WholeIndex(descriptor: descriptor, bytes: bytes, children: children)
+      }
+    }
+    return nil
+  }
+
+  /// The image for a platform that came by the same index.
+  private func sibling(of image: Image, _ platform: Platform) -> Image? {
+    let table = table.withLock { $0 }
+    let indexes = Set((table.entries[image.id]?.indexes ?? []).map(\.digest))
+    if platform.runs(image.platform), platform.normalised.variant == image.platform.normalised.variant { return image }
+    return table.entries.filter { $0.value.indexes.contains { indexes.contains($0.digest) } }
+      .compactMap { table.images[$0.key] }.filter { platform.runs($0.platform) && $0.missingLayers.isEmpty }
+      .min { $0.id < $1.id }
+  }
+
+  /// Brings layers, configuration and manifest, in this order: what the reference names at the end is whole.
+  private func push(
+    _ image: Image, _ manifest: Digest?, as reference: String, _ name: Reference, _ repository: Repository,
+    _ progress: @escaping @Sendable (ImageProgress) -> Void
+  ) async throws -> ContentDescriptor {
     let pin = Pin(self)
     let plan: PushPlan
     do {
       plan = try await onThread(work) { [self] in
         for layer in image.layers { pin.hold(layer) }
-        return try pushPlan(image, pin)
+        let plan = try pushPlan(image, pin, manifest: manifest)
+        if let manifest, plan.descriptor.digest != manifest {
+          throw EngineError.system("a layer of \(manifest) isn't here any more: pull it again")
+        }
+        return plan
       }
       for layer in plan.layers.reversed() {
         progress(.transfer(id: layer.diffID.short, status: "Preparing"))
@@ -72,20 +139,20 @@ extension Images {
         let (file, _) = try await onThread(work) { [content] in try content.open(plan.config.digest) }
         _ = try await repository.upload(plan.config, file) { _ in }
       }
-      try await repository.put(plan.manifest, mediaType: plan.descriptor.mediaType, as: name.tag ?? "latest")
-      try await onThread(work) { [self] in
-        try content.write(plan.manifest)
-        try remember(plan.descriptor, of: image.id, as: name)
+      try await repository.put(plan.manifest, mediaType: plan.descriptor.mediaType, as: reference)
+      if manifest == nil {
+        try await onThread(work) { [self] in
+          try content.write(plan.manifest)
+          try remember(plan.descriptor, digest: plan.descriptor.digest, of: image.id, as: name)
+        }
       }
     } catch {
       try await onThread(work) { pin.release() }
       throw error
     }
     try await onThread(work) { pin.release() }
-    let size = Int64(plan.manifest.count)
-    progress(.status("\(name.tag ?? "latest"): digest: \(plan.descriptor.digest) size: \(size)"))
-    progress(.pushed(tag: name.tag ?? "latest", digest: plan.descriptor.digest, size: size))
-    tell("push", name.familiar, name: name.familiarName)
+    return ContentDescriptor(
+      mediaType: plan.descriptor.mediaType, digest: plan.descriptor.digest, size: Int64(plan.manifest.count))
   }
 
   private func push(
@@ -129,10 +196,10 @@ extension Images {
   }
 
   /// The manifest that the image came with, when all that it names is here; else one of what is here. Blocks.
-  private func pushPlan(_ image: Image, _ pin: Pin) throws -> PushPlan {
+  private func pushPlan(_ image: Image, _ pin: Pin, manifest wanted: Digest?) throws -> PushPlan {
     let table = table.withLock { $0 }
     guard let entry = table.entries[image.id] else { throw EngineError.notFound("No such image: \(image.id)") }
-    for descriptor in entry.manifests.reversed() {
+    for descriptor in entry.manifests.reversed() where wanted == nil || descriptor.digest == wanted {
       pin.hold(descriptor.digest)
       guard let bytes = try? content.read(descriptor.digest), let manifest = try? ImageManifest(decoding: bytes),
         manifest.layers.count == image.layers.count
@@ -199,13 +266,15 @@ extension Images {
   }
 
   /// The registry knows the image by this digest now.
-  private func remember(_ manifest: ContentDescriptor, of id: Digest, as name: Reference) throws {
+  private func remember(_ manifest: ContentDescriptor?, digest: Digest, of id: Digest, as name: Reference) throws {
     try changes.sync {
       try change { table, transaction in
         guard var entry = table.entries[id] else { return }
-        entry.manifests = entry.manifests.filter { $0.digest != manifest.digest }.suffix(7) + [manifest]
+        if let manifest {
+          entry.manifests = entry.manifests.filter { $0.digest != manifest.digest }.suffix(7) + [manifest]
+        }
         table.put(id, entry)
-        let digest = name.with(digest: manifest.digest)
+        let digest = name.with(digest: digest)
         table.setName(digest, to: id)
         try transaction.putImage(id.description, record: entry.record)
         try transaction.setImageName(digest.description, image: id.description)
@@ -232,11 +301,14 @@ public struct PreparedPush: Sendable {
   let images: Images
   let repository: Repository
   let names: [Reference]
+  let platform: Platform?
 
   public func run(progress: @escaping @Sendable (ImageProgress) -> Void) async throws {
     progress(.status("The push refers to repository [\(names[0].name)]"))
     for name in names {
-      do { try await images.push(name, repository, progress) } catch let error as RegistryError { throw error.plain }
+      do { try await images.push(name, platform, repository, progress) } catch let error as RegistryError {
+        throw error.plain
+      }
     }
   }
 }

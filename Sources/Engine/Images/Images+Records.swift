@@ -34,7 +34,8 @@ extension Images {
             config: config, added: Timestamp(nanosecondsSinceEpoch: try fields.int("added") ?? 0),
             lastTagged: try fields.int("lastTagged").map { Timestamp(nanosecondsSinceEpoch: $0) },
             parent: try fields.string("parent").flatMap { Digest($0) },
-            manifests: try fields.list("manifests") { fields throws(JSONError) in try ContentDescriptor(fields) } ?? [])
+            manifests: try fields.list("manifests") { fields throws(JSONError) in try ContentDescriptor(fields) } ?? [],
+            indexes: try fields.list("indexes") { fields throws(JSONError) in try ContentDescriptor(fields) } ?? [])
         )
       } catch {
         logger.error("an image can't be read", metadata: ["image": "\(id)", "error": "\(error)"])
@@ -61,6 +62,7 @@ extension ImageTable.Entry {
     json.set("lastTagged", lastTagged?.nanosecondsSinceEpoch)
     json.set("parent", parent?.description)
     if !manifests.isEmpty { json.set("manifests", .array(manifests.map(\.json))) }
+    if !indexes.isEmpty { json.set("indexes", .array(indexes.map(\.json))) }
     return json.json.text
   }
 }

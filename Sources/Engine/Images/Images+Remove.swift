@@ -127,7 +127,7 @@ extension Images {
     collect(
       layers: gone,
       blobs: [id] + gone.compactMap { before.layers[$0]?.blob?.digest }
-        + (before.entries[id]?.manifests ?? []).map(\.digest))
+        + (before.entries[id].map { $0.manifests + $0.indexes } ?? []).map(\.digest))
     if prune, let parent = image.parent, before.images[parent] != nil {
       try delete(parent, uses, force: false, prune: true, isQuiet: true, &done)
     }

@@ -2,6 +2,7 @@ import CLinux
 public import Errdefs
 public import Kernel
 public import OCI
+import Synchronization
 
 /// Blobs by their digest: immutable, whole, verified.
 ///
@@ -13,8 +14,10 @@ public import OCI
 ///
 ///     <data-root>/content/sha256/<hex>     blobs, mode 0400
 ///     <data-root>/content/ingest/<n>       being written
+///     <data-root>/content/ingest/sha256-<hex>   being pulled: kept for a day when the process dies, and gone on with
+///     <data-root>/content/quarantine/…     what a check found damaged; never deleted by us
 ///
-/// No locks: the file system's rename is the only point of agreement. Two writers of one blob both succeed.
+/// The file system's rename is the only point of agreement: two writers of one blob both succeed. One `Mutex` over who writes which partial file.
 /// Every call may wait for the disk.
 ///
 /// Must not: know what a blob means or who needs it: its owners keep that in the database and call `remove`.
@@ -23,6 +26,8 @@ public final class ContentStore: Sendable {
   public let root: String
   let blobs: String
   let ingests: String
+  /// Digests whose partial file somebody writes.
+  private let claims = Mutex<Set<Digest>>([])
 
   /// Makes the directories that are missing, readable by root alone: images can hold secrets.
   public init(root: String) throws(EngineError) {
@@ -65,6 +70,26 @@ public final class ContentStore: Sendable {
   /// Begins a blob whose digest may be known only at its end.
   public func ingest() throws(EngineError) -> Ingest { try Ingest(store: self) }
 
+  /// The same for a blob that comes from a registry. What an earlier process has of it is kept: see `Ingest.existing`. `limit`: the blob's
+  /// size. Somebody else's at the same time is an ingest like any other.
+  public func ingest(for digest: Digest, limit: Int64) throws(EngineError) -> Ingest {
+    guard claims.withLock({ $0.insert(digest).inserted }) else { return try Ingest(store: self) }
+    return try Ingest(store: self, resuming: digest, limit: limit)
+  }
+
+  func release(_ digest: Digest) { claims.withLock { _ = $0.remove(digest) } }
+
+  static func partialName(_ digest: Digest) -> String { "sha256-\(digest.hex)" }
+
+  /// How long what is half there is kept, in seconds.
+  private static let partialAge: Int64 = 24 * 3600
+
+  private func isRecentPartial(_ entry: Sys.DirectoryEntry, at directory: Int32) throws(SyscallError) -> Bool {
+    guard entry.name.hasPrefix("sha256-"), Digest(hex: String(entry.name.dropFirst(7))) != nil else { return false }
+    let written = Int64(try Sys.status(entry.name, at: directory, flags: AT_SYMLINK_NOFOLLOW).st_mtim.tv_sec)
+    return Sys.realtimeNanoseconds() / 1_000_000_000 - written < Self.partialAge
+  }
+
   /// A whole small blob from memory; committed and durable when this returns.
   @discardableResult
   public func write(_ bytes: [UInt8]) throws(EngineError) -> Digest {
@@ -100,7 +125,9 @@ public final class ContentStore: Sendable {
   public func recover(owned: Set<Digest>) throws(EngineError) -> Set<Digest> {
     do throws(SyscallError) {
       let directory = try Sys.open(ingests, O_RDONLY | O_DIRECTORY)
-      for entry in try Sys.entries(directory.raw) { try Sys.removeTree(entry.name, at: directory.raw) }
+      for entry in try Sys.entries(directory.raw) where try !isRecentPartial(entry, at: directory.raw) {
+        try Sys.removeTree(entry.name, at: directory.raw)
+      }
       var missing = owned
       let blobDirectory = try Sys.open(blobs, O_RDONLY | O_DIRECTORY)
       for entry in try Sys.entries(blobDirectory.raw) {

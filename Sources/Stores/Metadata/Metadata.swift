@@ -76,6 +76,13 @@ public final class Metadata: Sendable {
     return result
   }
 
+  /// What SQLite finds wrong with the file (`PRAGMA integrity_check`); empty: nothing. Blocks.
+  public func check() throws -> [String] {
+    do {
+      return try queue.read { try String.fetchAll($0, sql: "PRAGMA integrity_check(20)") }.filter { $0 != "ok" }
+    } catch let error as DatabaseError { throw Self.failure("check", error) }
+  }
+
   /// As `read` and `write`, for start-up code and threads that may block.
   public func readBlocking<T>(_ body: (MetadataTransaction) throws -> T) throws -> T {
     do { return try queue.read { try body(MetadataTransaction(db: $0)) } } catch let error as DatabaseError {

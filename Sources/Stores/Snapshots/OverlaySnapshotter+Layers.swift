@@ -58,12 +58,12 @@ extension OverlaySnapshotter {
     return layer
   }
 
-  private func rootAttributes(_ fd: Int32) throws(SyscallError) -> RootAttributes {
+  func rootAttributes(_ fd: Int32) throws(SyscallError) -> RootAttributes {
     let status = try Sys.fstat(fd)
     return RootAttributes(mode: status.st_mode & 0o7777, uid: status.st_uid, gid: status.st_gid)
   }
 
-  private func write(_ record: LayerRecord, in directory: String) throws(SyscallError) {
+  func write(_ record: LayerRecord, in directory: String) throws(SyscallError) {
     let file = try Sys.open(directory + "/layer.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
     try Sys.writeAll(file.raw, record.json.encoded())
   }

@@ -65,6 +65,18 @@ public protocol Snapshotter: Sendable {
   /// Out of sight at once, deleted behind. Absent is success.
   func remove(_ id: String) throws(EngineError)
 
+  /// What is wrong with a committed layer, compared with its uncompressed tar; nothing: empty. Reads all of both; blocks.
+  func check(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> [String]
+
+  /// Makes a layer anew from its tar, in place of one that is damaged. No running container may use it. Blocks.
+  func replaceLayer(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> Layer
+
+  /// What is wrong with a snapshot; nil: nothing. Blocks.
+  func check(snapshot id: String) -> String?
+
+  /// `GraphDriver.Data` of an image of these layers, bottom first.
+  func graphData(layers: [Digest]) -> [String: String]
+
   /// Bytes in files that were written to the snapshot: walks it, so for `size=1` only. Blocks.
   func usage(_ id: String) throws(EngineError) -> Int64
 

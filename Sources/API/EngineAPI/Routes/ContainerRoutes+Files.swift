@@ -24,6 +24,7 @@ extension ContainerRoutes {
       try await containers.extract(
         request.parameter("id"), path: try Self.path(request), source: BodySource(request.connection),
         keepsKinds: request.query.bool("noOverwriteDirNonDir"), asUser: request.query.bool("copyUIDGID"))
+      nouns.sizes.forgetAll()
       return .empty(.ok)
     }
     router.add(.GET, "/containers/{id}/export") { request in

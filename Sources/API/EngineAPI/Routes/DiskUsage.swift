@@ -62,7 +62,12 @@ struct DiskUsage: Sendable {
     var rows: [JSON] = []
     for container in try nouns.containers.list(ListOptions(all: true)) {
       let size: (written: Int64, total: Int64)
-      do { size = try await nouns.containers.size(container.id) } catch let error as EngineError
+      do {
+        let stamp = "\(container.state.status) \(container.state.startedAt) \(container.state.finishedAt)"
+        size = try await nouns.sizes.size(
+          "container \(container.id)", stamp: stamp, changes: container.state.alive
+        ) { try await nouns.containers.size(container.id) }
+      } catch let error as EngineError
         where error.kind == .notFound
       { continue }
       containersSize += size.written
@@ -74,10 +79,15 @@ struct DiskUsage: Sendable {
 
   private mutating func readVolumes(_ nouns: EngineNouns) async throws {
     var rows: [JSON] = []
+    defer { nouns.sizes.forgetUnused() }
     for volume in try nouns.volumes.list() {
       let references = nouns.volumes.references(volume.id)
       let size: Int64
-      do { size = try await nouns.volumes.usage(of: volume.id) } catch let error as EngineError
+      do {
+        size = try await nouns.sizes.size("volume \(volume.id)", stamp: "\(references)", changes: references > 0) {
+          (try await nouns.volumes.usage(of: volume.id), 0)
+        }.0
+      } catch let error as EngineError
         where error.kind == .notFound
       { continue }
       volumesSize += max(0, size)

@@ -48,6 +48,20 @@ extension ImageRoutes {
     return .json(answer)
   }
 
+  /// `GET /berth/referrers/{name}/json?artifactType=`: what refers to an image at its registry, an OCI index.
+  func referrers(_ request: Request) async throws -> Response {
+    let reference: Reference
+    do throws(ReferenceError) { reference = try Reference(request.parameter("name")).tagged } catch {
+      throw EngineError.invalidParameter(error.description)
+    }
+    let type = request.query["artifactType"]
+    let (subject, referrers) = try await images.referrers(
+      reference, artifactType: type.isEmpty ? nil : type, credentials: Self.credentials(request))
+    var answer = ImageIndex(manifests: referrers).json
+    answer["subject"] = JSON(subject.description)
+    return .json(answer)
+  }
+
   /// `POST /auth`
   func login(_ request: Request) async throws -> Response {
     guard let body = try request.json() else { throw EngineError.invalidParameter("invalid empty request body") }

@@ -14,7 +14,8 @@ struct ImageRoutes: Sendable {
 
   func add(to router: inout Router) {
     router.add(.GET, "/images/json") { request in
-      let shapes = ImageShapes(version: request.version)
+      var shapes = ImageShapes(version: request.version)
+      if request.query.bool("manifests") { shapes.uses = images.usesByImage() }
       let list = try images.list(
         filters: try request.filters(), sharedSize: request.query.bool("shared-size"),
         containerCounts: request.version.listCountsContainers)
@@ -33,8 +34,22 @@ struct ImageRoutes: Sendable {
     }
     router.add(.GET, "/images/{name...}/json") { request in
       let image = try images.resolve(request.parameter("name"))
+      var shapes = ImageShapes(version: request.version)
+      let wantsManifests = request.query.bool("manifests")
+      if let platform = try Self.platform(request.query["platform"]) {
+        guard !wantsManifests else {
+          throw EngineError.invalidParameter("conflicting options: manifests and platform options cannot both be set")
+        }
+        guard platform.runs(image.platform) else {
+          throw EngineError.notFound(
+            "image with reference \(request.parameter("name")) was found but does not provide the specified platform (\(platform))"
+          )
+        }
+      }
+      if wantsManifests { shapes.uses = images.usesByImage() }
       return .json(
-        ImageShapes(version: request.version).inspect(image, driver: nouns.facts.storageDriver, driverData: [:]))
+        shapes.inspect(
+          image, driver: nouns.facts.storageDriver, driverData: images.graphData(image)))
     }
     router.add(.GET, "/images/{name...}/history") { request in
       .json(.array(try images.history(request.parameter("name")).map(ImageShapes.history)))
@@ -42,6 +57,7 @@ struct ImageRoutes: Sendable {
     router.add(.POST, "/images/{name...}/push") { try await push($0) }
     router.add(.GET, "/images/search") { try await search($0) }
     router.add(.GET, "/distribution/{name...}/json") { try await distribution($0) }
+    router.add(.GET, "/berth/referrers/{name...}/json") { try await referrers($0) }
     router.add(.POST, "/auth") { try await login($0) }
     router.add(.POST, "/images/{name...}/tag") { request in
       try await images.tag(request.parameter("name"), repository: request.query["repo"], tag: request.query["tag"])
@@ -76,13 +92,23 @@ struct ImageRoutes: Sendable {
   private func create(_ request: Request) async throws -> Response {
     let query = request.query
     guard query["fromImage"].isEmpty else { return try await pull(request) }
-    guard query["fromSrc"] == "-" else {
-      throw EngineError.notImplemented("importing from a URL is not built yet: send the archive itself (fromSrc=-)")
-    }
+    let place = query["fromSrc"]
     let platform = try Self.platform(query["platform"])
     try Images.checkImport(repository: query["repo"], tag: query["tag"], changes: query.all("changes"))
+    let message = query["message"].isEmpty ? "Imported from \(place)" : query["message"]
+    guard place == "-" else {
+      let download = try await images.prepareDownload(place)
+      return .stream(["Content-Type": "application/json"]) { stream in
+        await ProgressLines.run(to: stream) { tell in
+          let id = try await images.importRoot(
+            from: download, repository: query["repo"], tag: query["tag"], message: message,
+            changes: query.all("changes"), platform: platform
+          ) { tell(ImageShapes.progress($0)) }
+          tell(["status": JSON(id.description)])
+        }
+      }
+    }
     let source = BodySource(request.connection)
-    let message = query["message"].isEmpty ? "Imported from \(query["fromSrc"])" : query["message"]
     return .stream(["Content-Type": "application/json"]) { stream in
       await ProgressLines.run(to: stream) { tell in
         let id = try await images.importRoot(

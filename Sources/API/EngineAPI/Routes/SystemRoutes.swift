@@ -21,6 +21,7 @@ struct SystemRoutes: Sendable {
     router.add(.GET, "/info") { .json(try info($0)) }
     router.add(.GET, "/events") { try events($0) }
     router.add(.GET, "/system/df") { try await diskUsage($0) }
+    addOwn(to: &router)
   }
 
   private func version() -> JSON {

@@ -4,6 +4,10 @@ import OCI
 /// Images as the API shows them.
 struct ImageShapes {
   let version: APIVersion
+  /// Containers by image, for who asked for manifests; nil: nobody did.
+  var uses: [Digest: [String]]?
+
+  init(version: APIVersion) { self.version = version }
 
   func summary(_ summary: ImageSummary) -> JSON {
     let image = summary.image
@@ -18,7 +22,26 @@ struct ImageShapes {
     json.set("SharedSize", summary.sharedSize)
     json.set("Size", image.size)
     if version.hasVirtualSize { json.set("VirtualSize", image.size) }
+    setManifests(image, &json)
     return json.json
+  }
+
+  /// 1.48: the descriptor of what a registry knows the image by, and, for who asks, what is known of its manifests: here always one.
+  private func setManifests(_ image: Image, _ json: inout JSONBuilder) {
+    guard version.hasDescriptors else { return }
+    json.set("Descriptor", image.manifest?.json)
+    guard let uses else { return }
+    guard let manifest = image.manifest else { return json.set("Manifests", []) }
+    let summary: JSON = [
+      "ID": JSON(manifest.digest.description), "Descriptor": manifest.json,
+      "Available": JSON(image.missingLayers.isEmpty),
+      "Size": ["Total": JSON(image.contentSize &+ image.size), "Content": JSON(image.contentSize)], "Kind": "image",
+      "ImageData": [
+        "Platform": image.platform.json, "Containers": JSON(uses[image.id] ?? []),
+        "Size": ["Unpacked": JSON(image.size)],
+      ],
+    ]
+    json.set("Manifests", [summary])
   }
 
   func inspect(_ image: Image, driver: String, driverData: [String: String]) -> JSON {
@@ -26,7 +49,8 @@ struct ImageShapes {
     json.set("Id", image.id.description)
     json.set("RepoTags", image.repoTags)
     json.set("RepoDigests", image.repoDigests)
-    if version.hasGraphDriver { json.set("Parent", image.parent?.description ?? "") }
+    // Newer versions leave it out where it is empty.
+    json.set("Parent", image.parent?.description ?? (version.hasGraphDriver ? "" : nil))
     json.set("Comment", version.imageConfigOmitsEmpty ? image.config.comment : image.config.comment ?? "")
     json.set("Created", image.config.createdAt?.description ?? (version.isAtLeast(44) ? nil : ContainerShapes.time(0)))
     if version.imageHasContainer {
@@ -42,8 +66,11 @@ struct ImageShapes {
     if let system = image.config.osVersion, !system.isEmpty { json.set("OsVersion", system) }
     json.set("Size", image.size)
     if version.hasVirtualSize { json.set("VirtualSize", image.size) }
-    if version.hasGraphDriver { json.set("GraphDriver", ["Data": JSON(driverData), "Name": JSON(driver)]) }
+    if version.hasGraphDriver || !driverData.isEmpty {
+      json.set("GraphDriver", ["Data": JSON(driverData), "Name": JSON(driver)])
+    }
     json.set("RootFS", ["Type": "layers", "Layers": JSON(image.layers.map(\.description))])
+    setManifests(image, &json)
     json.set("Metadata", ["LastTagTime": JSON((image.lastTagged ?? .zero).description)])
     return json.json
   }
