@@ -11,7 +11,7 @@ enum ConfigurationCheck {
     if let annotations = spec.annotations, annotations.keys.contains("") {
       throw refusal("annotations", "a key is empty")
     }
-    for (index, mount) in spec.mounts.enumerated() { try check(mount, "mounts[\(index)]") }
+    for (index, mount) in spec.mounts.enumerated() { try check(mount, spec.linux, "mounts[\(index)]") }
     if let hooks = spec.hooks { try check(hooks) }
     try check(spec.linux)
     if let resources = spec.linux.resources { try check(resources) }
@@ -39,12 +39,26 @@ enum ConfigurationCheck {
     }
   }
 
-  private static func check(_ mount: RuntimeSpec.Mount, _ path: String) throws(LaunchFailure) {
+  private static func check(_ mount: RuntimeSpec.Mount, _ linux: RuntimeSpec.Linux, _ path: String)
+    throws(LaunchFailure)
+  {
     guard !mount.destination.isEmpty else { throw refusal(path + ".destination", "is empty") }
     try checkText(mount.destination, path + ".destination")
     try checkText(mount.source ?? "", path + ".source")
     try checkText(mount.type ?? "", path + ".type")
     for (index, option) in mount.options.enumerated() { try checkText(option, "\(path).options[\(index)]") }
+    try check(mount.uidMappings, path + ".uidMappings")
+    try check(mount.gidMappings, path + ".gidMappings")
+    guard mount.uidMappings.isEmpty == mount.gidMappings.isEmpty else {
+      throw refusal(
+        path + (mount.uidMappings.isEmpty ? ".uidMappings" : ".gidMappings"),
+        "uidMappings and gidMappings are both needed")
+    }
+    if mount.uidMappings.isEmpty, linux.namespace(.user) == nil,
+      let index = mount.options.firstIndex(where: { $0 == "idmap" || $0 == "ridmap" })
+    {
+      throw refusal("\(path).options[\(index)]", "neither the mount nor the container has a mapping")
+    }
     if mount.type == "bind" || MountOptions(mount.options).bind {
       guard mount.source.map({ !$0.isEmpty }) ?? false else { throw refusal(path + ".source", "is missing") }
     } else if (mount.type ?? "").isEmpty {
@@ -108,13 +122,16 @@ enum ConfigurationCheck {
       guard mappings.isEmpty || linux.namespace(.user) != nil else {
         throw refusal("linux.\(field)", "there is no user namespace")
       }
-      for (index, mapping) in mappings.enumerated() {
-        let path = "linux.\(field)[\(index)]"
-        guard mapping.size > 0 else { throw refusal(path + ".size", "is 0") }
-        for (name, first) in [("containerID", mapping.containerID), ("hostID", mapping.hostID)]
-        where first.addingReportingOverflow(mapping.size - 1).overflow {
-          throw refusal("\(path).\(name)", "\(first) and \(mapping.size) ids come to more than there are")
-        }
+      try check(mappings, "linux.\(field)")
+    }
+  }
+
+  private static func check(_ mappings: [RuntimeSpec.IDMapping], _ path: String) throws(LaunchFailure) {
+    for (index, mapping) in mappings.enumerated() {
+      guard mapping.size > 0 else { throw refusal("\(path)[\(index)].size", "is 0") }
+      for (name, first) in [("containerID", mapping.containerID), ("hostID", mapping.hostID)]
+      where first.addingReportingOverflow(mapping.size - 1).overflow {
+        throw refusal("\(path)[\(index)].\(name)", "\(first) and \(mapping.size) ids come to more than there are")
       }
     }
   }

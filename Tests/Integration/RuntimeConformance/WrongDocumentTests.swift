@@ -61,6 +61,12 @@ struct WrongDocumentTests {
     .init("mounts[0].destination", #""/a\u0000""#), .init("mounts[0].type", "null"),
     .init("mounts[0]", #"{"destination":"/data","type":"bind"}"#, names: "mounts[0].source"),
     .init("mounts[0]", #"{"destination":"/data","options":["rbind"]}"#, names: "mounts[0].source"),
+    .init("mounts[0].options", #"["nosuid","idmap"]"#, names: "mounts[0].options[1]"),
+    .init("mounts[0].uidMappings", #"[{"containerID":0,"hostID":0,"size":1}]"#, names: "mounts[0].gidMappings"),
+    .init("mounts[0].gidMappings", #"[{"containerID":0,"hostID":0,"size":0}]"#, names: "mounts[0].gidMappings[0].size"),
+    .init(
+      "mounts[0].uidMappings", #"[{"containerID":4294967295,"hostID":0,"size":2}]"#,
+      names: "mounts[0].uidMappings[0].containerID"),
     .init("mounts[0].options", #"["ro","a\u0000"]"#, names: "mounts[0].options[1]"),
     .init("hooks", #"{"prestart":[{"args":["a"]}]}"#, names: "hooks.prestart[0].path"),
     .init("hooks", #"{"createRuntime":[{"path":"bin/true"}]}"#, names: "hooks.createRuntime[0].path"),
