@@ -68,6 +68,43 @@ import Testing
     }
   }
 
+  @Test("what refers to an image is listed, by the registry's API or by the tag of old; inspect says what the image is")
+  func referrers()
+    async throws
+  {
+    let server = try await RegistryServer()
+    let sample = try Sample([1000])
+    let manifest = server.put("app", tag: "1", config: sample.config, layers: sample.packed)
+    let bill = ContentDescriptor(
+      mediaType: MediaType.ociManifest, digest: Digest(hashing: [1]), size: 700, artifactType: "application/spdx+json")
+    let seal = ContentDescriptor(
+      mediaType: MediaType.ociManifest, digest: Digest(hashing: [2]), size: 800, artifactType: "application/x.seal")
+    let index = ImageIndex(manifests: [bill, seal]).json.encoded()
+    try Daemon.with(busybox: false) { daemon in
+      let name = "\(server.host)/app:1"
+      #expect(try daemon.ok("manifest", "referrers", name).lines.count == 1)
+      // The fixture knows no referrers: their tag stands for them.
+      server.put("app", tag: "sha256-\(manifest.hex)", manifest: index, type: MediaType.ociIndex)
+      let tagged = try daemon.ok("manifest", "referrers", name)
+      #expect(tagged.out.contains("\(bill.digest)") && tagged.out.contains("application/x.seal"), "\(tagged)")
+      server.state.withLock { state in
+        state.intercept = { ask, _ in
+          guard ask.path == "/v2/app/referrers/\(manifest)" else { return nil }
+          return RegistryServer.Reply(status: .ok, headers: ["Content-Type": MediaType.ociIndex], body: index)
+        }
+      }
+      let listed = try daemon.ok("manifest", "referrers", "--artifact-type", "application/spdx+json", name)
+      #expect(listed.out.contains("\(bill.digest)") && !listed.out.contains("\(seal.digest)"), "\(listed)")
+      #expect(server.asks(.GET, containing: "/referrers/").last?.query == "artifactType=application%2Fspdx%2Bjson")
+
+      try daemon.ok("pull", name)
+      let image = try daemon.inspect(name)
+      #expect(image["Descriptor"]?["digest"]?.stringValue == "\(manifest)")
+      #expect(image["GraphDriver"]?["Data"]?["UpperDir"]?.stringValue?.isEmpty == false)
+      #expect(image["RootFS"]?["Layers"]?[0]?.stringValue == "\(Digest(hashing: sample.layers[0]))")
+    }
+  }
+
   @Test("two saves are one, and what is imported from a URL is what the file was") func bytes() async throws {
     let server = try await RegistryServer()
     let sample = try Sample([5000])

@@ -69,14 +69,15 @@ struct RegistryPeersTests {
       _ = try podman("push", "-q", "--tls-verify=false", theirs)
       let pushed = try peer("skopeo", "inspect", "--tls-verify=false", "-f", "{{.Digest}}", "docker://\(theirs)").line
       try daemon.ok("pull", theirs)
-      #expect(
-        try daemon.ok("inspect", "-f", "{{.Id}} {{range .RepoDigests}}{{.}} {{end}}", theirs).line
-          .contains("\(id) ") && daemon.ok("images", "--digests", "--format", "{{.Digest}}", theirs).line == pushed)
+      func shown(_ name: String) throws -> String {
+        try daemon.ok("inspect", "-f", "{{.Id}} {{range .RepoDigests}}{{.}} {{end}}", name).line
+      }
+      #expect(try shown(theirs).hasPrefix("\(id) ") && shown(theirs).contains("\(host)/theirs/busybox@\(pushed) "))
       _ = try peer(
         "skopeo", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "docker://\(ours)",
         "docker://\(host)/copy/busybox:1")
       try daemon.ok("pull", "\(host)/copy/busybox:1")
-      #expect(try daemon.ok("images", "--digests", "--format", "{{.Digest}}", "\(host)/copy/busybox:1").line == digest)
+      #expect(try shown(ours).contains("\(host)/copy/busybox@\(digest) "))
 
       // Archives: docker's and OCI's, both ways.
       for (kind, name) in [("docker-archive", "docker.tar"), ("oci-archive", "oci.tar")] {
@@ -84,7 +85,11 @@ struct RegistryPeersTests {
         _ = try peer("skopeo", "copy", "--src-tls-verify=false", "docker://\(ours)", "\(kind):\(path):copied/\(kind):1")
         let loaded = try daemon.ok("load", "-i", path)
         #expect(loaded.out.contains("Loaded image: copied/\(kind):1"), "\(loaded)")
-        #expect(try daemon.ok("inspect", "-f", "{{.Id}}", "copied/\(kind):1").line == id)
+        // skopeo writes the configuration anew when it makes OCI's of docker's.
+        let raw = try JSON.parse(try peer("skopeo", "inspect", "--raw", "\(kind):\(path)").out)
+        let expected = try #require(raw["config"]?["digest"]?.stringValue)
+        #expect(kind == "oci-archive" || expected == id)
+        #expect(try daemon.ok("inspect", "-f", "{{.Id}}", "copied/\(kind):1").line == expected)
       }
       let saved = "\(daemon.folder)/saved.tar"
       try daemon.ok("save", "-o", saved, "busybox:latest")
@@ -141,6 +146,8 @@ struct RegistryPeersTests {
       _ = try ok("tag", "busybox", name)
       _ = try ok("push", "-q", name)
       let digest = try ok("inspect", "-f", "{{index .RepoDigests 0}}", name).line
+      // Layers that are here as plain tars aren't fetched once more, and then the manifest is ours.
+      try daemon.ok("rmi", "-f", "busybox")
       try daemon.ok("pull", name)
       #expect(try daemon.ok("inspect", "-f", "{{.Id}} {{index .RepoDigests 0}}", name).line == "\(id) \(digest)")
       // Pushed on by us it keeps its digest, and docker sees the same image.
