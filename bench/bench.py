@@ -257,6 +257,71 @@ class Bench:
             engine.run("rm", "-f", *names)
         self.row(f"shim of each of {count} running containers (PSS)", each, "MB")
 
+    def bench_network(self):
+        """A stream and requests with a connection each, through a published port (by loopback and by the host's own address) and between
+        containers; the processors' time of the whole machine beside it."""
+        size, seconds = 1 << 30, 1.5 if self.options.quick else 4
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))
+            own = probe.getsockname()[0]
+        engines = [e for e in (self.berth, self.docker) if e]
+        for number, engine in enumerate(engines):
+            engine.stream, engine.web = 15000 + number, 15010 + number
+            engine.run("run", "-d", "--name", "bench-server", "-p", f"{engine.stream}:5000", "-p", f"{engine.web}:80", "busybox", "sh", "-c",
+                       f"echo page >/index.html; httpd -p 80 -h /; exec nc -lk -p 5000 -e head -c {size} /dev/zero")
+            engine.run("run", "-d", "--name", "bench-client", "busybox", "sleep", "1000")
+            engine.server = engine.run("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "bench-server").stdout.strip()
+
+        def busy():
+            ticks = [int(t) for t in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+            return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+        def stream(address):
+            def measure(engine):
+                buffer, got = memoryview(bytearray(1 << 20)), 0
+                with socket.create_connection((address, engine.stream), 30) as connection:
+                    began, before = time.perf_counter(), busy()
+                    while count := connection.recv_into(buffer):
+                        got += count
+                assert got == size, f"{engine.name}: {got} bytes"
+                processors.setdefault(engine.name, []).append((busy() - before) * (1 << 30) / size)
+                return got / (time.perf_counter() - began) / 1e6
+            return measure
+
+        def between(engine):
+            before = busy()
+            took = engine.time("exec", "bench-client", "sh", "-c", f"nc {engine.server} 5000 </dev/null >/dev/null")
+            processors.setdefault(engine.name, []).append((busy() - before) * (1 << 30) / size)
+            return size / took / 1e3
+
+        def requests(address):
+            def measure(engine):
+                def ask(_):
+                    count, until = 0, time.perf_counter() + seconds
+                    while time.perf_counter() < until:
+                        with socket.create_connection((address, engine.web), 30) as connection:
+                            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                            while connection.recv(4096):
+                                pass
+                        count += 1
+                    return count
+                with ThreadPoolExecutor(4) as pool:
+                    began = time.perf_counter()
+                    count = sum(pool.map(ask, range(4)))
+                    return count / (time.perf_counter() - began)
+            return measure
+
+        rounds = 2 if self.options.quick else 5
+        for what, measure in [("published port by 127.0.0.1", stream("127.0.0.1")), ("published port by the host's address", stream(own)),
+                              ("between containers", between)]:
+            processors = {}
+            self.row(f"TCP, {what}", alternate(engines, rounds, 0.2, measure), "MB/s")
+            self.row(f"TCP, {what}: processors a GB", {name: values[1:] for name, values in processors.items()}, "s")
+        for what, address in [("127.0.0.1", "127.0.0.1"), ("the host's address", own)]:
+            self.row(f"requests, a connection each, by {what}", alternate(engines, rounds, 0.2, requests(address)), "/s")
+        for engine in engines:
+            engine.run("rm", "-f", "bench-server", "bench-client")
+
     def bench_pull(self):
         """A root file system as one gzip layer from a registry on loopback; rmi between the rounds isn't counted, but shown by itself."""
         program, rootfs = shutil.which("docker-registry"), self.options.rootfs
@@ -301,7 +366,7 @@ class Bench:
     def main(self):
         try:
             self.start_peers(self.start_berth())
-            for name in ("run", "exec", "runtime", "many", "memory", "pull"):
+            for name in ("run", "exec", "runtime", "many", "memory", "network", "pull"):
                 if not self.options.only or name in self.options.only:
                     getattr(self, f"bench_{name}")()
         finally:
@@ -315,7 +380,7 @@ class Bench:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--only", action="append", choices=["run", "exec", "runtime", "many", "memory", "pull"])
+    parser.add_argument("--only", action="append", choices=["run", "exec", "runtime", "many", "memory", "network", "pull"])
     parser.add_argument("--rootfs", metavar="FILE", help="a root file system's tar, to measure pulls with")
     parser.add_argument("--json", metavar="FILE")
     Bench(parser.parse_args()).main()
