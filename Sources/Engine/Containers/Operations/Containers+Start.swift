@@ -227,6 +227,9 @@ extension Containers {
         throw EngineError.conflict(
           "Cannot link to a non running container: /\(other.name) AS /\(snapshot.name)/\(parts.last ?? "")")
       }
+      guard other.snapshot.endpoints.contains(where: { $0.network == "bridge" }) else {
+        throw EngineError.system("Cannot link to /\(other.name), as it does not belong to the default network")
+      }
       return "\(other.id):\(parts.count > 1 ? parts[1] : other.name)"
     }
     var request = NetworkRequest(
