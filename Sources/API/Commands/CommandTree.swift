@@ -110,7 +110,8 @@ enum CommandTree {
     Group(
       name: "network", summary: "Manage networks",
       commands: [
-        Entry(name: "connect") { .networkConnect }, Entry(name: "create") { .networkCreate },
+        Entry(name: "audit") { .networkAudit }, Entry(name: "connect") { .networkConnect },
+        Entry(name: "create") { .networkCreate },
         Entry(name: "disconnect") { .networkDisconnect }, Entry(name: "inspect") { .networkInspect },
         Entry(name: "ls", aliases: ["list"]) { .networkLs }, Entry(name: "prune") { .networkPrune },
         Entry(name: "rm", aliases: ["remove"]) { .networkRm },

@@ -20,6 +20,8 @@ final class Core: Sendable {
   let store: any NetworkStore
   /// Answers containers that ask for names.
   let resolver: Resolver
+  /// Carries what the kernel can't lead.
+  let forwarder: Forwarder
 
   init(
     configuration: Networks.Configuration, logger: Logger, identities: NetworkIdentities, store: any NetworkStore
@@ -32,7 +34,7 @@ final class Core: Sendable {
     var warnings: [String] = []
     var port: UInt32 = 0
     do throws(NetlinkError) {
-      let firewall = try Firewall(table: names.table)
+      let firewall = try Firewall(table: names.table, respectsHost: configuration.respectsHostFirewall)
       port = firewall.port
       self.firewall = Mutex(firewall)
     } catch {
@@ -42,6 +44,7 @@ final class Core: Sendable {
     firewallPort = port
     state = Mutex(State(identities: identities, warnings: warnings))
     resolver = try Resolver(logger: logger)
+    forwarder = try Forwarder(logger: logger)
   }
 
   /// Tells the thread that `state` has work for it.
@@ -50,6 +53,12 @@ final class Core: Sendable {
     do throws(SyscallError) { try Sys.signalEvent(wake.raw) } catch {
       logger.error("wake the network thread: \(error)")
     }
+  }
+
+  /// The daemon carries what the kernel can't lead to that port.
+  func carries(_ mapping: Firewall.Mapping) -> Bool {
+    if configuration.respectsHostFirewall { return mapping.transport != .sctp }
+    return configuration.carries && mapping.isCarried
   }
 
   /// Makes the table anew with all that is published now.

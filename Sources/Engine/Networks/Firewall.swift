@@ -9,7 +9,7 @@ import Netlink
 ///   set bridges       { ifname }           all of ours
 ///   set internal      { ifname }           those whose networks reach nothing else
 ///   set paths         { ifname . ifname }  from a bridge to itself, where containers reach each other
-///   chain raw         prerouting -300   a container can't reach the host's loopback, nor claim to come from there
+///   chain raw         prerouting -300   a container can't reach the host's loopback, nor claim to come from there or from elsewhere
 ///   chain ports                         dnat by published_at, then by published
 ///   chain prerouting  nat -100          from other hosts and from containers
 ///   chain output      nat -100          from the host itself, 127.0.0.1 included (route_localnet on the bridge)
@@ -38,10 +38,16 @@ struct Firewall: ~Copyable {
     let isInternal: Bool
     let reachesPeers: Bool
     let masquerades: Bool
+    /// The bridge has the subnet's address.
+    let isRouted: Bool
   }
 
   let table: String
+  /// What comes from other hosts isn't led past the host's own input rules: the daemon takes it up behind them (`Forwarder`).
+  let respectsHost: Bool
   private var socket: NetlinkSocket
+  /// Chains and how many rules each had when the table was made.
+  private var made: [NftChain] = []
 
   static let maps: [NftMap] = [
     NftMap("published", key: [.transport, .port], value: [.ipv4Address, .port]),
@@ -54,8 +60,9 @@ struct Firewall: ~Copyable {
   ]
 
   /// In the calling thread's network namespace. - Throws: EPROTONOSUPPORT where the kernel has no nfnetlink.
-  init(table: String) throws(NetlinkError) {
+  init(table: String, respectsHost: Bool = false) throws(NetlinkError) {
     self.table = table
+    self.respectsHost = respectsHost
     socket = try NetlinkSocket(.netfilter)
   }
 
@@ -78,7 +85,7 @@ struct Firewall: ~Copyable {
       ("postrouting", .init(.nat, .postrouting, priority: 100)), ("forward", .init(.filter, .forward, priority: 0)),
     ]
     for (chain, hook) in hooks { transaction.addChain(.inet, table: table, chain, hook: hook) }
-    for (chain, rule) in Self.rules + Self.rules(of: zones) {
+    for (chain, rule) in Self.rules + (respectsHost ? [] : Self.leading) + Self.rules(of: zones) {
       transaction.addRule(.inet, table: table, chain: chain, rule)
     }
     for (set, keys) in Self.sets(of: zones) where !keys.isEmpty {
@@ -86,6 +93,14 @@ struct Firewall: ~Copyable {
     }
     Self.add(mappings, to: &transaction, table: table)
     try socket.commit(transaction)
+    made = try present()
+  }
+
+  /// The table is there with all its chains and rules. For when notices of what others did were lost; elements aren't looked at.
+  mutating func isWhole() throws(NetlinkError) -> Bool { try present() == made }
+
+  private mutating func present() throws(NetlinkError) -> [NftChain] {
+    try socket.chains().filter { $0.table == table && $0.family == NftTransaction.Family.inet.rawValue }
   }
 
   mutating func add(_ mappings: [Mapping]) throws(NetlinkError) {
@@ -128,7 +143,7 @@ struct Firewall: ~Copyable {
 
   private static func elements(_ mappings: [Mapping]) -> [(map: String, [NftMap.Element])] {
     var result: [String: [NftMap.Element]] = [:]
-    for mapping in mappings {
+    for mapping in mappings where mapping.isKernels {
       let port = NftMap.transport(mapping.transport.number) + NftMap.port(mapping.hostPort)
       let value = mapping.target.bytes + NftMap.port(mapping.targetPort)
       let suffix = mapping.hostAddress.isV6 ? "6" : ""
@@ -155,15 +170,24 @@ struct Firewall: ~Copyable {
   // SAFETY: a prefix of 128 is in range
   private static let loopback6 = IPv6Subnet(IPv6Address(high: 0, low: 1), prefix: 128)!
 
+  /// RTN_LOCAL: an address of the host.
+  private static let toHost: [NftExpression] = [
+    .destinationType(to: 0), .compare(0, equal: true, withUnsafeBytes(of: UInt32(2)) { Array($0) }),
+  ]
+
+  /// What comes from elsewhere goes to published ports.
+  private static var leading: [(chain: String, [NftExpression])] {
+    [
+      ("prerouting", toHost + NftExpression.family(.ip) + [.verdict(.jump("ports"))]),
+      ("prerouting", toHost + NftExpression.family(.ip6) + [.verdict(.jump("ports6"))]),
+    ]
+  }
+
   private static var rules: [(chain: String, [NftExpression])] {
     let v4 = NftExpression.family(.ip)
     let v6 = NftExpression.family(.ip6)
     let fromBridge = NftExpression.input(in: "bridges")
     let intoBridge = NftExpression.output(in: "bridges")
-    // RTN_LOCAL: an address of the host
-    let toHost: [NftExpression] = [
-      .destinationType(to: 0), .compare(0, equal: true, withUnsafeBytes(of: UInt32(2)) { Array($0) }),
-    ]
     func lookup(_ map: String, _ offset: UInt32, _ words: UInt32, _ family: NftTransaction.Family) -> [NftExpression] {
       [
         .payload(.network, offset: offset, length: words * 4, to: 0), .meta(.transport, to: words),
@@ -191,8 +215,6 @@ struct Firewall: ~Copyable {
         "prerouting",
         v4 + NftExpression.destination(loopback) + NftExpression.input("lo", equal: false) + [.verdict(.returns)]
       ),
-      ("prerouting", toHost + v4 + [.verdict(.jump("ports"))]),
-      ("prerouting", toHost + v6 + [.verdict(.jump("ports6"))]),
       ("output", toHost + v4 + [.verdict(.jump("ports"))]),
       // what goes to ::1 can't leave the loopback: the daemon itself carries that
       ("output", v6 + NftExpression.destination(loopback6) + [.verdict(.returns)]),
@@ -212,6 +234,14 @@ struct Firewall: ~Copyable {
   private static func rules(of zones: [Zone]) -> [(chain: String, [NftExpression])] {
     var result: [(chain: String, [NftExpression])] = []
     for zone in zones {
+      // only where the host has a route to the network
+      let from = NftExpression.input(zone.bridge)
+      if zone.subnet != nil, zone.isRouted {
+        result.append(("raw", from + NftExpression.family(.ip) + NftExpression.isSpoofed + [.verdict(.drop)]))
+      }
+      if zone.subnet6 != nil {
+        result.append(("raw", from + NftExpression.family(.ip6) + NftExpression.isSpoofed + [.verdict(.drop)]))
+      }
       let into = NftExpression.output(zone.bridge)
       let out = NftExpression.output(zone.bridge, equal: false)
       var sources: [[NftExpression]] = []
@@ -230,7 +260,8 @@ extension Firewall.Zone {
   init(_ segment: Segment) {
     self.init(
       bridge: segment.bridge, subnet: segment.subnet, subnet6: segment.subnet6, isInternal: segment.network.isInternal,
-      reachesPeers: segment.reachesPeers, masquerades: segment.masquerades)
+      reachesPeers: segment.reachesPeers, masquerades: segment.masquerades,
+      isRouted: !segment.inhibitsAddress)
   }
 }
 

@@ -16,6 +16,8 @@ struct NetworkIdentities: Sendable, Equatable {
   var none: Identity
   /// Address and prefix of the bridge as last chosen.
   var subnet: IPv4Subnet?
+  /// The IPv6 subnet that was chosen for it, for when IPv6 is wanted.
+  var subnet6: IPv6Subnet?
 
   /// Reads the file, or makes it. A file that can't be read is set aside and said so by the caller (`damaged`).
   static func load(_ path: String) throws -> (NetworkIdentities, damaged: String?) {
@@ -63,6 +65,7 @@ struct NetworkIdentities: Sendable, Equatable {
     host = try identity("host")
     none = try identity("none")
     subnet = try fields.string("subnet").flatMap { IPv4Subnet($0) }
+    subnet6 = try fields.string("subnet6").flatMap { IPv6Subnet($0) }
   }
 
   private var json: JSON {
@@ -72,6 +75,7 @@ struct NetworkIdentities: Sendable, Equatable {
     builder.set("host", json(host))
     builder.set("none", json(none))
     builder.set("subnet", subnet?.description)
+    builder.set("subnet6", subnet6?.canonical)
     return builder.json
   }
 }

@@ -289,13 +289,15 @@ extension Networks {
     var address = configuration.defaultBinding
     if let own = try? segment(request.mode.text).hostBinding, !own.isEmpty { address = own }
     var demands: [PortDemand] = []
+    guard !request.bindings.isEmpty || request.publishAll else { return [] }
+    let dual = hostSpeaksV6
     for binding in request.bindings {
-      demands.append(try PortDemand(binding, defaultAddress: address))
+      demands.append(try PortDemand(binding, defaultAddress: address, dual: dual))
     }
     if request.publishAll {
       let bound = Set(request.bindings.map(\.port))
       for port in Set(request.exposed).subtracting(bound).sorted() {
-        demands.append(try PortDemand(PortBinding(port: port), defaultAddress: address))
+        demands.append(try PortDemand(PortBinding(port: port), defaultAddress: address, dual: dual))
       }
     }
     return demands

@@ -94,16 +94,28 @@ extension Networks {
 
   /// Leads the published ports to where the endpoint now says.
   private func remap(_ containerID: String) throws {
-    let changed = core.state.withLock { state -> Bool in
-      guard let attachment = state.attachments[containerID] else { return false }
+    let change = core.state.withLock { state -> (old: [Firewall.Mapping], new: [Firewall.Mapping], State.Attachment)? in
+      guard let attachment = state.attachments[containerID] else { return nil }
       let wanted = core.mappings(attachment.endpoint)
-      guard Set(wanted) != Set(attachment.mappings) else { return false }
+      guard Set(wanted) != Set(attachment.mappings) else { return nil }
       state.mappings.subtract(attachment.mappings)
       state.mappings.formUnion(wanted)
       state.attachments[containerID]?.mappings = wanted
-      return true
+      return (attachment.mappings, wanted, attachment)
     }
-    if changed { try core.assertFirewall() }
+    guard let change else { return }
+    for mapping in change.old
+    where core.carries(mapping) && !change.new.contains(where: { Forwarder.Place($0) == Forwarder.Place(mapping) }) {
+      core.forwarder.close(mapping)
+    }
+    for mapping in change.new where core.carries(mapping) {
+      if change.old.contains(where: { core.carries($0) && Forwarder.Place($0) == Forwarder.Place(mapping) }) {
+        core.forwarder.lead(mapping)
+      } else if let reservation = change.2.reservations.first(where: { $0.holds(mapping) }) {
+        try core.forwarder.open(mapping, on: reservation.socket)
+      }
+    }
+    try core.assertFirewall()
   }
 }
 
@@ -117,7 +129,10 @@ extension Networks {
     }
     var address = configuration.defaultBinding
     if let own = try? segment(attachment.endpoint.networkID).hostBinding, !own.isEmpty { address = own }
-    let demands = try add.map { binding throws(EngineError) in try PortDemand(binding, defaultAddress: address) }
+    let dual = hostSpeaksV6
+    let demands = try add.map { binding throws(EngineError) in
+      try PortDemand(binding, defaultAddress: address, dual: dual)
+    }
     var gone: [PublishedPort] = []
     for binding in remove {
       let matching = attachment.endpoint.ports.filter { published in

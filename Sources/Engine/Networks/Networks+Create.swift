@@ -191,6 +191,7 @@ extension Plumber {
       throw EngineError.invalidParameter("a macvlan network needs a parent interface: --opt parent=eth0")
     }
     _ = try segment.isBridge ? 0 : segment.macvlanMode
+    if segment.hasShim, segment.shimAddress == nil { segment = try shimmed(&network, segment) }
     let clash = core.state.withLock { state in
       state.segments.values.first { $0.isBridge && segment.isBridge && $0.bridge == segment.bridge }
     }
@@ -209,7 +210,7 @@ extension Plumber {
     } catch {
       core.state.withLock { $0.segments[network.id] = nil }
       do {
-        if segment.isBridge { try lower(segment.bridge) }
+        try lower(segment)
         try core.store.delete(id: network.id)
       } catch { core.logger.error("take the unfinished network \(network.name) back: \(error)") }
       throw error
@@ -241,7 +242,7 @@ extension Plumber {
         occupied += try links.addresses().map(\.subnet)
         occupied += ResolvConf.addresses.compactMap { IPv4Subnet($0, prefix: 32) }
         occupied += others.compactMap(\.subnet)
-        let subnet = try SubnetChoice.small(occupied: occupied)
+        let subnet = try SubnetChoice.small(core.configuration.addressPools, occupied: occupied)
         result.append(Network.Pool(subnet: subnet.canonical, gateway: subnet.address.description))
       }
     }
@@ -253,7 +254,7 @@ extension Plumber {
         result.append(pool)
       } else {
         let occupied = try links.routes6().map(\.destination) + others.compactMap(\.subnet6)
-        let subnet = try SubnetChoice.unique(occupied: occupied)
+        let subnet = try SubnetChoice.unique(core.configuration.addressPools, occupied: occupied)
         result.append(
           Network.Pool(subnet: subnet.canonical, gateway: subnet.network.advanced(by: 1)?.description ?? ""))
       }
@@ -273,6 +274,16 @@ extension Plumber {
     try core.store.delete(id: id)
     core.state.withLock { $0.segments[id] = nil }
     try core.assertFirewall()
-    if segment.isBridge { try lower(segment.bridge) }
+    try lower(segment)
+  }
+
+  /// With an address for the host's own interface, which the record keeps.
+  private func shimmed(_ network: inout Network, _ segment: Segment) throws -> Segment {
+    var segment = segment
+    guard !segment.isBridge, let index = network.pools.firstIndex(where: { !$0.isV6 }),
+      let address = segment.addresses?.take()
+    else { throw EngineError.invalidParameter("host_shim is for macvlan networks with an IPv4 subnet") }
+    network.pools[index].auxiliary["host"] = address.description
+    return try Segment(network, isDefault: false, defaultMTU: core.configuration.effectiveMTU)
   }
 }

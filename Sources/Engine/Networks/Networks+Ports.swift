@@ -28,17 +28,25 @@ extension Networks {
     for (order, demand) in demands.enumerated().sorted(by: {
       ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset)
     }) {
-      let target: IPAddress? = demand.address.isV6 ? target6.map { .v6($0) } : target4.map { .v4($0) }
-      guard let target else { continue }
+      let places = demand.addresses.compactMap { address -> Place? in
+        if !address.isV6 { return target4.map { Place(address: address, target: .v4($0)) } }
+        if let target6 { return Place(address: address, target: .v6(target6)) }
+        // the daemon carries IPv6 to IPv4, but for SCTP
+        guard configuration.carries, demand.port.transport != .sctp else { return nil }
+        return target4.map { Place(address: address, target: .v4($0)) }
+      }
+      guard !places.isEmpty else { continue }
       do throws(PortFailure) {
-        let (port, reservation) = try take(demand, target: target)
-        publication.mappings.append(
-          Firewall.Mapping(
-            transport: demand.port.transport, hostAddress: demand.address, hostPort: port, target: target,
-            targetPort: demand.port.number))
-        publication.reservations.append(reservation)
-        chosen.append(
-          (order, PublishedPort(port: demand.port, hostIP: demand.address.description, hostPort: port)))
+        let (port, reservations) = try take(demand, places)
+        for (place, reservation) in zip(places, reservations) {
+          publication.mappings.append(
+            Firewall.Mapping(
+              transport: demand.port.transport, hostAddress: place.address, hostPort: port, target: place.target,
+              targetPort: demand.port.number))
+          publication.reservations.append(reservation)
+          chosen.append(
+            (order, PublishedPort(port: demand.port, hostIP: place.address.description, hostPort: port)))
+        }
       } catch { throw .system("\(owner): \(error.message)") }
     }
     publication.ports = chosen.sorted { ($0.port.port, $0.order) < ($1.port.port, $1.order) }.map(\.port)
@@ -59,52 +67,91 @@ extension Networks {
         try core.assertFirewall()
       } catch { throw EngineError(.system, "\(owner): \(error)", cause: error) }
     }
+    for (mapping, reservation) in zip(publication.mappings, publication.reservations) where core.carries(mapping) {
+      do { try core.forwarder.open(mapping, on: reservation.socket) } catch {
+        throw EngineError(.system, "\(owner): \(error)", cause: error)
+      }
+    }
   }
 
+  /// An address of the host, and the container's that it leads to.
+  private struct Place {
+    let address: IPAddress
+    let target: IPAddress
+  }
   private struct PortFailure: Error {
     let message: String
   }
 
-  private func take(_ demand: PortDemand, target: IPAddress) throws(PortFailure) -> (UInt16, PortReservation) {
+  private func take(
+    _ demand: PortDemand, _ places: [Place]
+  ) throws(PortFailure) -> (UInt16, [PortReservation]) {
     let transport = demand.port.transport
-    func bindFailure(_ port: UInt16, _ error: SyscallError) -> PortFailure {
-      PortFailure(
-        message: "failed to bind host port for \(demand.address):\(port):\(target):\(demand.port): \(error.errno)")
-    }
+    let addresses = places.map(\.address)
+    let range: ClosedRange<UInt16>
+    let name: String
     switch demand.choice {
     case .exactly(let port):
-      guard core.state.withLock({ $0.ports.take(port, transport, on: demand.address) }) else {
-        throw PortFailure(message: "Bind for \(demand.address):\(port) failed: port is already allocated")
+      if let taken = core.state.withLock({ $0.ports.take(port, transport, on: addresses) }) {
+        throw PortFailure(message: "Bind for \(Self.shown(taken)):\(port) failed: port is already allocated")
       }
-      do throws(SyscallError) { return (port, try PortReservation(transport, demand.address, port)) } catch {
-        core.state.withLock { $0.ports.give(back: port, transport, on: demand.address) }
-        throw bindFailure(port, error)
+      do throws(BindFailure) { return (port, try reserve(port, transport, places)) } catch {
+        throw failure(error, demand, port)
       }
-    case .oneOf(let range):
-      return try takeAny(of: range, demand, name: "\(range.lowerBound)-\(range.upperBound)", bindFailure)
-    case .any: return try takeAny(of: Self.ephemeralPorts, demand, name: "0", bindFailure)
+    case .oneOf(let ports): (range, name) = (ports, "\(ports.lowerBound)-\(ports.upperBound)")
+    case .any: (range, name) = (Self.ephemeralPorts, "0")
     }
-  }
-
-  private func takeAny(
-    of range: ClosedRange<UInt16>, _ demand: PortDemand, name: String,
-    _ bindFailure: (UInt16, SyscallError) -> PortFailure
-  ) throws(PortFailure) -> (UInt16, PortReservation) {
-    let transport = demand.port.transport
     var tried: Set<UInt16> = []
     while true {
       let excluded = tried
-      let next = core.state.withLock { $0.ports.takeAny(of: range, transport, on: demand.address, excluding: excluded) }
-      guard let port = next else {
-        throw PortFailure(message: "Bind for \(demand.address):\(name) failed: all ports are allocated")
+      let next = core.state.withLock {
+        $0.ports.takeAny(of: range, transport, on: addresses, excluding: excluded)
       }
-      do throws(SyscallError) { return (port, try PortReservation(transport, demand.address, port)) } catch {
-        core.state.withLock { $0.ports.give(back: port, transport, on: demand.address) }
+      guard let port = next else {
+        throw PortFailure(
+          message: "Bind for \(Self.shown(demand.addresses[0])):\(name) failed: all ports are allocated")
+      }
+      do throws(BindFailure) { return (port, try reserve(port, transport, places)) } catch {
         // a process of the host has it: try the next
-        guard error.errno == .addressInUse else { throw bindFailure(port, error) }
+        guard error.cause.errno == .addressInUse else { throw failure(error, demand, port) }
         tried.insert(port)
       }
     }
+  }
+
+  private struct BindFailure: Error {
+    let place: Place
+    let cause: SyscallError
+  }
+
+  private func failure(_ error: BindFailure, _ demand: PortDemand, _ port: UInt16) -> PortFailure {
+    PortFailure(
+      message:
+        "failed to bind host port for \(Self.shown(error.place.address)):\(port):\(error.place.target):\(demand.port): \(error.cause.errno)"
+    )
+  }
+
+  private static func shown(_ address: IPAddress) -> String { address.isV6 ? "[\(address)]" : address.description }
+
+  /// Holds a port on all of these addresses; on a failure it's given back.
+  private func reserve(
+    _ port: UInt16, _ transport: ContainerPort.Transport, _ places: [Place]
+  ) throws(BindFailure) -> [PortReservation] {
+    var result: [PortReservation] = []
+    for place in places {
+      do throws(SyscallError) { result.append(try PortReservation(transport, place.address, port)) } catch {
+        core.state.withLock { state in
+          for place in places { state.ports.give(back: port, transport, on: place.address) }
+        }
+        throw BindFailure(place: place, cause: error)
+      }
+    }
+    return result
+  }
+
+  /// Whether the host speaks IPv6, so that a port without an address is published for it too.
+  var hostSpeaksV6: Bool {
+    configuration.carries && (try? Sysctl.read("net/ipv6/conf/all/disable_ipv6")) == "0"
   }
 
   /// net.ipv4.ip_local_port_range, as Docker uses it.
@@ -119,6 +166,7 @@ extension Networks {
   /// Takes published ports down: nothing new reaches the container by them.
   func withdraw(_ mappings: [Firewall.Mapping]) {
     guard !mappings.isEmpty else { return }
+    for mapping in mappings where core.carries(mapping) { core.forwarder.close(mapping) }
     let established = core.state.withLock { state in
       for mapping in mappings { state.ports.give(back: mapping.hostPort, mapping.transport, on: mapping.hostAddress) }
       let established = mappings.filter { state.mappings.contains($0) }

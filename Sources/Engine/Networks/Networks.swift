@@ -43,6 +43,23 @@ public final class Networks: Sendable {
     public var bridgeName: String?
     /// `--bip`: address and prefix of the bridge, `172.17.0.1/16`; nil: chosen away from the host's routes.
     public var bridgeAddress: String?
+    /// `--fixed-cidr`: the part of the bridge's subnet that addresses are given out of.
+    public var addressRange: String?
+    /// `--ipv6`: the default bridge has IPv6, of `--bip6` or `--fixed-cidr-v6`, else of a /64 of fd00::/8 that is kept.
+    public var enablesV6 = false
+    public var bridgeAddress6: String?
+    public var addressRange6: String?
+    /// `--default-address-pool`: where networks without a subnet have theirs from; empty: Docker's.
+    public var addressPools: [AddressPoolBase] = []
+    /// `--icc`, `--ip-masq` of the default bridge; `--ip-forward`: switch forwarding on.
+    public var reachesPeers = true
+    public var masquerades = true
+    public var setsForwarding = true
+    /// `--userland-proxy`: carry by the daemon what the kernel can't lead (`Forwarder`).
+    public var carries = true
+    /// `--host-firewall respect`: published ports obey the host's own input rules. What comes from elsewhere is carried by the daemon
+    /// then, as what a program of the host listens on; the client's address isn't kept, and SCTP is for the host alone.
+    public var respectsHostFirewall = false
     /// `--mtu`; nil: 1500.
     public var mtu: Int?
     /// `--ip`: where ports without an address are published.
@@ -156,16 +173,20 @@ public final class Networks: Sendable {
   /// Ends the thread as a crash would: everything stays as it is. For tests of what the next daemon finds.
   func abandon() async {
     await end { $0.stop() }
-    // sockets hold the namespaces that they are in; a process that ends has none
+    // sockets hold ports, and the namespaces that they are in; a process that ends has none
     core.state.withLock { state in
       state.ready = [:]
-      for id in state.attachments.keys { state.attachments[id]?.sandbox = nil }
+      for id in state.attachments.keys {
+        state.attachments[id]?.sandbox = nil
+        state.attachments[id]?.reservations = []
+      }
     }
   }
 
   private func end(_ last: @escaping @Sendable (inout Plumber) -> Void) async {
     try? await core.onThread { last(&$0) }
     core.resolver.close()
+    core.forwarder.close()
     // the thread's last job is done: it ends without waiting for anything
     thread.withLock { thread in
       guard let running = thread.take() else { return }

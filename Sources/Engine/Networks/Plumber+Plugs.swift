@@ -111,6 +111,10 @@ extension Plumber {
         }
       }
       try inside.socket.execute(batch)
+      if let path, !outlet.sysctls.isEmpty {
+        // IPv6's MTU is set anew as an interface goes up, whether addresses are asked about before: so both before and after
+        try within(path) { _ in for sysctl in outlet.sysctls { try Self.apply(sysctl, interface: outlet.name) } }
+      }
       return Sandbox.Plug(
         network: segment.id, name: outlet.name, hostInterface: name, hostIndex: made, address: address,
         address6: address6, hardwareAddress: hardware)
@@ -129,7 +133,7 @@ extension Plumber {
     let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
     let words = parts.first?.split(separator: ".").map(String.init) ?? []
     guard parts.count == 2, words.count == 5, words[0] == "net", ["ipv4", "ipv6", "mpls"].contains(words[1]),
-      ["conf", "neigh"].contains(words[2]), words[3] == "IFNAME",
+      ["conf", "neigh"].contains(words[2]), words[3].uppercased() == "IFNAME",  // the docker CLI makes it lower case
       words[4].utf8.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) || $0 == 95 })
     else { throw EngineError.invalidParameter("unrecognised sysctl setting: \(text)") }
     try Sysctl.write("net/\(words[1])/\(words[2])/\(interface)/\(words[4])", parts[1])
@@ -183,6 +187,7 @@ extension Plumber {
         throw EngineError.invalidParameter(
           "the requested parent interface \(segment.bridge) was not found on the docker host")
       }
+      if segment.hasShim { try raiseShim(segment, parent: parent.index) }
       return parent.index
     }
     let existing = try links.link(named: segment.bridge)
@@ -218,6 +223,45 @@ extension Plumber {
       try Sysctl.write(parameter, value)
     }
     return link.index
+  }
+
+  /// The host's own interface on a macvlan, and by it the way to what the network gives out: its range, else the subnet in two halves, which
+  /// go before the parent's own route to it.
+  private mutating func raiseShim(_ segment: Segment, parent: Int32) throws {
+    guard let address = segment.shimAddress, let own = IPv4Subnet(address, prefix: 32), let subnet = segment.subnet
+    else { throw EngineError.invalidParameter("host_shim is for macvlan networks with an IPv4 subnet") }
+    guard try links.link(named: segment.shimName) == nil else { return }
+    var batch = NetlinkBatch()
+    batch.addMacvlan(
+      segment.shimName, parent: parent, mode: try segment.macvlanMode, mtu: nil, address: HardwareAddress(for: address),
+      namespace: nil, group: core.names.mark)
+    try links.execute(batch)
+    guard let link = try links.link(named: segment.shimName) else {
+      throw NetlinkError("get link", segment.shimName, .noSuchDevice)
+    }
+    let range = segment.network.pools.lazy.compactMap { IPv4Subnet($0.ipRange) }.first
+    let half = UInt32(1) << UInt32(31 - min(subnet.prefix, 31))
+    let ways =
+      range.map { [$0] }
+      ?? [subnet.network.bits, subnet.network.bits | half].compactMap {
+        IPv4Subnet(IPv4Address(bits: $0), prefix: min(subnet.prefix + 1, 32))
+      }
+    batch = NetlinkBatch()
+    batch.addAddress(own, link: link.index)
+    batch.setLink(link.index, up: true, name: segment.shimName)
+    for way in ways { batch.addRoute(way, source: address, link: link.index) }
+    try links.execute(batch)
+  }
+
+  /// Takes down what of a network is on the host: its bridge, or the host's interface on its macvlan.
+  mutating func lower(_ segment: Segment) throws {
+    if segment.isBridge { return try lower(segment.bridge) }
+    guard segment.hasShim, let link = try links.link(named: segment.shimName), link.kind == "macvlan",
+      link.group == core.names.mark
+    else { return }
+    var batch = NetlinkBatch()
+    batch.deleteLink(link.index, name: link.name)
+    try links.execute(batch)
   }
 
   /// Takes a bridge of ours down. Absence is success; one that isn't ours stays.

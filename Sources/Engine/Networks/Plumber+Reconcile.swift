@@ -17,36 +17,27 @@ extension Plumber {
     let bridge = try assertBridge(live: live)
     try lock.close()
     var segment = try Segment(
-      defaultNetwork(bridge.subnet), isDefault: true, bridge: core.names.bridge,
+      try defaultNetwork(bridge.subnet, live: live), isDefault: true, bridge: core.names.bridge,
       defaultMTU: core.configuration.effectiveMTU)
     segment.index = bridge.index
+    do { try assertV6(segment) } catch { warn("IPv6 on \(segment.bridge): \(error)") }
     let standard = segment
     core.state.withLock { $0.segments[standard.id] = standard }
     try raiseNetworks()
     // who joined another comes after all others
     for endpoint in live where !endpoint.mode.isJoined { adopt(endpoint) }
     for endpoint in live where endpoint.mode.isJoined { adopt(endpoint) }
+    for endpoint in live where !endpoint.mode.isJoined && endpoint.mode != .host {
+      do { try mend(endpoint) } catch {
+        warn("container \(endpoint.containerID): its networks can't be mended: \(error)")
+      }
+    }
     do { try core.assertFirewall() } catch {
       warn("nftables refused the rules (\(error)): no published ports, no masquerading")
     }
     try sweep(bridge: bridge.index)
     try probe()
     core.state.withLock { $0.phase = .running }
-  }
-
-  private func defaultNetwork(_ subnet: IPv4Subnet) -> Network {
-    let identity = core.state.withLock { $0.identities.bridge }
-    var network = Network(id: identity.id, name: "bridge", created: identity.created, driver: "bridge")
-    network.pools = [Network.Pool(subnet: subnet.canonical, gateway: subnet.address.description)]
-    network.options = [
-      "com.docker.network.bridge.default_bridge": "true",
-      "com.docker.network.bridge.enable_icc": "true",
-      "com.docker.network.bridge.enable_ip_masquerade": "true",
-      "com.docker.network.bridge.host_binding_ipv4": core.configuration.defaultBinding,
-      "com.docker.network.bridge.name": core.names.bridge,
-      "com.docker.network.driver.mtu": String(core.configuration.effectiveMTU),
-    ]
-    return network
   }
 
   /// The users' networks as the store has them; a bridge of ours that no network knows goes.
@@ -63,15 +54,17 @@ extension Plumber {
         core.state.withLock { $0.segments[id] = raised }
       } catch { warn("the record of network \(name) (\(id)) can't be read and is left alone: \(error)") }
     }
-    let known = core.state.withLock { state in Set(state.segments.values.map(\.bridge)) }
+    let known = core.state.withLock { state in Set(state.segments.values.flatMap { [$0.bridge, $0.shimName] }) }
     for link in try links.links()
-    where link.kind == "bridge" && link.group == core.names.mark && !known.contains(link.name) {
-      core.logger.notice("bridge \(link.name) of no network is taken down")
-      try lower(link.name)
+    where ["bridge", "macvlan"].contains(link.kind) && link.group == core.names.mark && !known.contains(link.name) {
+      core.logger.notice("\(link.kind) \(link.name) of no network is taken down")
+      var batch = NetlinkBatch()
+      batch.deleteLink(link.index, name: link.name)
+      try links.execute(batch)
     }
   }
 
-  private func warn(_ text: String) {
+  func warn(_ text: String) {
     core.logger.warning("\(text)")
     core.state.withLock { $0.warnings.append(text) }
   }
@@ -95,9 +88,9 @@ extension Plumber {
       try links.execute(batch)
     }
     guard let link = try links.link(named: name) else { throw NetlinkError("get link", name, .noSuchDevice) }
-    // before it's up: no router may advertise itself to the host from inside (CVE-2020-13401), and IPv6 isn't built yet
+    // before it's up: no router may advertise itself to the host from inside (CVE-2020-13401)
     try Sysctl.write("net/ipv6/conf/\(name)/accept_ra", "0", optional: true)
-    if core.configuration.bridgeName == nil {
+    if core.configuration.bridgeName == nil, !core.configuration.enablesV6 {
       try Sysctl.write("net/ipv6/conf/\(name)/disable_ipv6", "1", optional: true)
     }
     batch = NetlinkBatch()
@@ -110,7 +103,8 @@ extension Plumber {
     try links.execute(batch)
 
     // the host's own 127.0.0.1 reaches published ports; the table's chain `raw` keeps containers from using it the other way
-    for (parameter, value) in [("net/ipv4/ip_forward", "1"), ("net/ipv4/conf/\(name)/route_localnet", "1")] {
+    let forwarding = core.configuration.setsForwarding ? [("net/ipv4/ip_forward", "1")] : []
+    for (parameter, value) in forwarding + [("net/ipv4/conf/\(name)/route_localnet", "1")] {
       do {
         if try Sysctl.read(parameter) != value { try Sysctl.write(parameter, value) }
       } catch {
@@ -144,7 +138,8 @@ extension Plumber {
         .map(\.destination)
       occupied += try links.addresses().filter { $0.link != bridge }.map(\.subnet)
       occupied += ResolvConf.addresses.compactMap { IPv4Subnet($0, prefix: 32) }
-      subnet = try SubnetChoice.choose(previous: own.first ?? previous, occupied: occupied)
+      subnet = try SubnetChoice.choose(
+        previous: own.first ?? previous, core.configuration.addressPools, occupied: occupied)
     }
     if subnet != previous {
       var identities = core.state.withLock { $0.identities }
@@ -154,67 +149,6 @@ extension Plumber {
       core.state.withLock { $0.identities = saved }
     }
     return subnet
-  }
-
-  /// A container that runs: its address and ports are taken, its namespace stays.
-  private mutating func adopt(_ endpoint: Endpoint) {
-    var attachment = State.Attachment(endpoint: endpoint)
-    if case .container(let other) = endpoint.mode {
-      core.state.withLock { state in
-        state.attachments[endpoint.containerID] = attachment
-        state.attachments[other]?.joiners.insert(endpoint.containerID)
-      }
-      return
-    }
-    if let path = endpoint.namespacePath {
-      attachment.sandbox = Sandbox(
-        kind: endpoint.interfaces.first?.name.isEmpty == false ? .bridge : .none, path: path, plug: nil,
-        resolver: reopenResolver(endpoint, path))
-    }
-    attachment.mappings = core.mappings(endpoint)
-    for mapping in attachment.mappings {
-      do throws(SyscallError) {
-        attachment.reservations.append(
-          try PortReservation(mapping.transport, mapping.hostAddress, mapping.hostPort))
-      } catch {
-        core.logger.warning(
-          "port \(mapping.hostAddress):\(mapping.hostPort) of running container \(endpoint.containerID) was taken meanwhile: \(error)"
-        )
-      }
-    }
-    let adopted = attachment
-    core.state.withLock { state in
-      for interface in endpoint.interfaces {
-        var free = true
-        if let address = IPv4Address(interface.ipAddress) {
-          free = state.segments[interface.networkID]?.addresses?.reserve(address) ?? true
-        }
-        if let address = IPv6Address(interface.ipv6Address) {
-          free = (state.segments[interface.networkID]?.addresses6?.take(address) ?? true) && free
-        }
-        if !free {
-          core.logger.error("an address of running container \(endpoint.containerID) is another's too")
-        }
-      }
-      for mapping in adopted.mappings {
-        if !state.ports.take(mapping.hostPort, mapping.transport, on: mapping.hostAddress) {
-          core.logger.error("port \(mapping.hostPort) of running container \(endpoint.containerID) is another's too")
-        }
-        state.mappings.insert(mapping)
-      }
-      state.attachments[endpoint.containerID] = adopted
-      state.names.insert(endpoint)
-    }
-    core.resolver.listen(adopted.sandbox?.resolver, container: endpoint.containerID)
-  }
-
-  /// The last daemon's sockets went with it.
-  private mutating func reopenResolver(_ endpoint: Endpoint, _ path: String) -> ResolverSockets? {
-    guard endpoint.hasResolver else { return nil }
-    do { return try within(path) { _ in try ResolverSockets() } } catch {
-      core.logger.error("container \(endpoint.containerID) can't ask for names: \(error)")
-      return nil
-    }
   }
 
   /// Drops the namespaces that nobody lives in. Their veths go on their own; what is left after two seconds is held by a stray
@@ -324,10 +258,7 @@ extension Plumber {
           batch.deleteLink(link.index, name: link.name)
           try links.execute(batch)
         }
-        for bridge in core.state.withLock({ $0.segments.values.filter { !$0.isDefault && $0.isBridge }.map(\.bridge) })
-        {
-          try lower(bridge)
-        }
+        for segment in core.state.withLock({ $0.segments.values.filter { !$0.isDefault } }) { try lower(segment) }
       } catch { core.logger.error("take the bridge down: \(error)") }
     }
     stop()
@@ -341,7 +272,10 @@ extension Core {
     let v6 = endpoint.gatewayInterface(v6: true).flatMap { IPv6Address($0.ipv6Address) }
     return endpoint.ports.compactMap { published in
       guard let host = IPAddress(published.hostIP) else { return nil }
-      guard let target: IPAddress = host.isV6 ? v6.map({ .v6($0) }) : v4.map({ .v4($0) }) else { return nil }
+      let own: IPAddress? = host.isV6 ? v6.map { .v6($0) } : v4.map { .v4($0) }
+      let carried: IPAddress? =
+        host.isV6 && configuration.carries && published.port.transport != .sctp ? v4.map { .v4($0) } : nil
+      guard let target = own ?? carried else { return nil }
       return Firewall.Mapping(
         transport: published.port.transport, hostAddress: host, hostPort: published.hostPort, target: target,
         targetPort: published.port.number)

@@ -39,7 +39,8 @@ extension Plumber {
     guard let id = core.state.withLock({ $0.defaultSegment?.id }) else {
       throw EngineError.system("the bridge is not there yet")
     }
-    let plug = try plug(Outlet(network: id, name: "eth0", slot: slot), inside)
+    let hasV6 = core.state.withLock { $0.defaultSegment?.subnet6 != nil }
+    let plug = try plug(Outlet(network: id, name: "eth0", slot: slot), inside, path: hasV6 ? path : nil)
     return Sandbox(kind: kind, path: path, plug: plug, resolver: inside.resolver)
   }
 

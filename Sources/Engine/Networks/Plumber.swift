@@ -186,15 +186,17 @@ struct Plumber: ~Copyable {
   }
 
   private mutating func takeTableNotices() throws {
-    var lost = true
+    var lost = false
     if let notices = try tableNotices?.notices() {
-      lost = false
       for notice in notices where notice.port != core.firewallPort {
         if try NftNotice(notice) == .removed(family: NftTransaction.Family.inet.rawValue, table: core.names.table) {
           lost = true
           break
         }
       }
+    } else {
+      // some were lost: others make tables in great number. If each of them made its own anew for that, there would be no end of it
+      lost = try core.firewall.withLock { firewall throws(NetlinkError) in try firewall?.isWhole() == false }
     }
     if lost {
       core.logger.notice("nftables table \(core.names.table) was changed by others: made anew")

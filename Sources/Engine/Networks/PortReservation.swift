@@ -2,13 +2,14 @@ import CLinux
 import Kernel
 import Netlink
 
-/// A socket bound to a published port and never listened on: a process of the host that wants the port gets EADDRINUSE, as with
-/// Docker, instead of being shadowed by the rule that forwards it. Packets never reach it.
+/// A socket bound to a published port, and listened on by nobody but the forwarder: a process of the host that wants the port gets EADDRINUSE, as with
+/// Docker, instead of being shadowed by the rule that forwards it. What rules lead elsewhere never reaches it.
 ///
 /// It lives as long as the daemon: while no daemon runs, the port isn't held. Then a process of the host may take it, and the rule
 /// wins; the next daemon says so in its log.
 final class PortReservation: Sendable {
-  private let socket: SharedDescriptor
+  /// For the forwarder, which listens on some.
+  let socket: SharedDescriptor
   let transport: ContainerPort.Transport
   let address: IPAddress
   let port: UInt16
@@ -34,6 +35,7 @@ final class PortReservation: Sendable {
     self.port = port
   }
 
-  /// For one who listens on the port itself.
-  var descriptor: Int32 { socket.raw }
+  func holds(_ mapping: Firewall.Mapping) -> Bool {
+    mapping.hostPort == port && mapping.transport == transport && mapping.hostAddress == address
+  }
 }

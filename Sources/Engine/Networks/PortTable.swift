@@ -21,11 +21,11 @@ struct PortTable: Sendable {
     }
   }
 
-  /// false when it's taken.
-  mutating func take(_ port: UInt16, _ transport: ContainerPort.Transport, on address: IPAddress) -> Bool {
-    guard isFree(port, transport, on: address) else { return false }
-    taken[Key(transport: transport, port: port), default: []].insert(address)
-    return true
+  /// On all of these addresses, or on none: then the first on which it's taken.
+  mutating func take(_ port: UInt16, _ transport: ContainerPort.Transport, on addresses: [IPAddress]) -> IPAddress? {
+    if let address = addresses.first(where: { !isFree(port, transport, on: $0) }) { return address }
+    taken[Key(transport: transport, port: port), default: []].formUnion(addresses)
+    return nil
   }
 
   mutating func give(back port: UInt16, _ transport: ContainerPort.Transport, on address: IPAddress) {
@@ -36,13 +36,13 @@ struct PortTable: Sendable {
 
   /// The next port of the range after the last choice that is free here; nil when all are taken.
   mutating func takeAny(
-    of range: ClosedRange<UInt16>, _ transport: ContainerPort.Transport, on address: IPAddress,
+    of range: ClosedRange<UInt16>, _ transport: ContainerPort.Transport, on addresses: [IPAddress],
     excluding tried: Set<UInt16>
   ) -> UInt16? {
     var candidate = range.contains(cursor) ? cursor : range.upperBound
     for _ in range {
       candidate = candidate >= range.upperBound ? range.lowerBound : candidate + 1
-      if !tried.contains(candidate), take(candidate, transport, on: address) {
+      if !tried.contains(candidate), take(candidate, transport, on: addresses) == nil {
         cursor = candidate
         return candidate
       }
@@ -59,17 +59,21 @@ struct PortDemand: Sendable, Equatable {
     case any
   }
   let port: ContainerPort
-  let address: IPAddress
+  /// One, or `0.0.0.0` and `[::]`: a port is the same on both.
+  let addresses: [IPAddress]
   let choice: Choice
 
+  /// `dual`: a port without an address is published on `[::]` too, when the default address is `0.0.0.0`.
   /// - Throws: 400 for what is no address or no port
-  init(_ binding: PortBinding, defaultAddress: String) throws(EngineError) {
+  init(_ binding: PortBinding, defaultAddress: String, dual: Bool = false) throws(EngineError) {
     port = binding.port
     let text = binding.hostIP.isEmpty ? defaultAddress : binding.hostIP
     guard let address = IPAddress(text) else {
       throw .invalidParameter("invalid IP address in port mapping: \(text)")
     }
-    self.address = address
+    addresses =
+      binding.hostIP.isEmpty && dual && address == .v4(IPv4Address(bits: 0))
+      ? [address, .v6(IPv6Address(high: 0, low: 0))] : [address]
     func number(_ text: Substring) throws(EngineError) -> UInt16 {
       guard let value = UInt16(text), text.utf8.allSatisfy({ (48...57).contains($0) }) else {
         throw .invalidParameter("invalid port specification: \"\(binding.hostPort)\"")

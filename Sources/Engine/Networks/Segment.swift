@@ -22,8 +22,16 @@ struct Segment: Sendable {
   let hostBinding: String
   /// `com.docker.network.bridge.inhibit_ipv4`: the bridge itself has no address.
   let inhibitsAddress: Bool
+  /// Of a macvlan, `host_shim`: the host has an interface of its own on it, since it can't reach its macvlans by the parent.
+  let hasShim: Bool
 
   var id: String { network.id }
+  /// The name of the host's interface on a macvlan.
+  var shimName: String { "mv-\(network.id.prefix(12))" }
+  /// And its address: the auxiliary address `host`.
+  var shimAddress: IPv4Address? {
+    network.pools.lazy.compactMap { $0.auxiliary["host"] }.compactMap { IPv4Address($0) }.first
+  }
   var isBridge: Bool { network.driver == "bridge" }
   /// Containers have a default route by it.
   var hasGateway: Bool { !network.isInternal }
@@ -47,6 +55,11 @@ struct Segment: Sendable {
     reachesPeers = try flag("bridge.enable_icc", default: true)
     masquerades = try flag("bridge.enable_ip_masquerade", default: true)
     inhibitsAddress = try flag("bridge.inhibit_ipv4", default: false)
+    switch options["host_shim"]?.lowercased() ?? "false" {
+    case "true", "1", "t": hasShim = true
+    case "false", "0", "f": hasShim = false
+    case let text: throw .invalidParameter("invalid value of host_shim: \"\(text)\" is neither true nor false")
+    }
     hostBinding = options["com.docker.network.bridge.host_binding_ipv4"] ?? ""
     if !hostBinding.isEmpty, IPv4Address(hostBinding) == nil {
       throw .invalidParameter("invalid IP address in com.docker.network.bridge.host_binding_ipv4: \(hostBinding)")

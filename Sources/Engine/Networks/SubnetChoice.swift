@@ -16,8 +16,16 @@ enum SubnetChoice {
     return wide + narrow + last
   }
 
-  /// The first /24 of Docker's pools that meets nothing: small, so that a host has room for thousands.
-  static func small(occupied: [IPv4Subnet]) throws(EngineError) -> IPv4Subnet {
+  /// The first subnet of the pools that meets nothing; without pools a /24 of Docker's: small, so that a host has room for thousands.
+  static func small(_ pools: [AddressPoolBase] = [], occupied: [IPv4Subnet]) throws(EngineError) -> IPv4Subnet {
+    if pools.contains(where: \.isV4) {
+      for pool in pools {
+        if let free = pool.subnets4.first(where: { subnet in !occupied.contains { $0.overlaps(subnet) } }) {
+          return free
+        }
+      }
+      throw .invalidParameter("all predefined address pools have been fully subnetted")
+    }
     // what overlaps a whole pool is skipped with it; the pool of the default bridge is among the occupied
     for pool in candidates {
       let near = occupied.filter { $0.overlaps(pool) }
@@ -31,8 +39,16 @@ enum SubnetChoice {
     throw .invalidParameter("all predefined address pools have been fully subnetted")
   }
 
-  /// A /64 of RFC 4193 at random.
-  static func unique(occupied: [IPv6Subnet]) throws(EngineError) -> IPv6Subnet {
+  /// The first IPv6 subnet of the pools that meets nothing; without pools a /64 of RFC 4193 at random.
+  static func unique(_ pools: [AddressPoolBase] = [], occupied: [IPv6Subnet]) throws(EngineError) -> IPv6Subnet {
+    if pools.contains(where: { !$0.isV4 }) {
+      for pool in pools {
+        if let free = pool.subnets6.first(where: { subnet in !occupied.contains { $0.overlaps(subnet) } }) {
+          return free
+        }
+      }
+      throw .invalidParameter("all predefined address pools have been fully subnetted")
+    }
     for _ in 0..<64 {
       let high = 0xfd << 56 | UInt64.random(in: 0..<(1 << 56))
       if let subnet = IPv6Subnet(IPv6Address(high: high, low: 0), prefix: 64),
@@ -55,7 +71,17 @@ enum SubnetChoice {
     return subnet
   }
 
-  static func choose(previous: IPv4Subnet?, occupied: [IPv4Subnet]) throws(EngineError) -> IPv4Subnet {
+  static func choose(
+    previous: IPv4Subnet?, _ pools: [AddressPoolBase] = [], occupied: [IPv4Subnet]
+  ) throws(EngineError) -> IPv4Subnet {
+    if pools.contains(where: \.isV4) {
+      if let previous, pools.contains(where: { $0.contains(previous) }),
+        !occupied.contains(where: { $0.overlaps(previous) })
+      {
+        return previous
+      }
+      return try small(pools, occupied: occupied)
+    }
     let all = (previous.map { [$0] } ?? []) + candidates
     guard let free = all.first(where: { candidate in !occupied.contains { $0.overlaps(candidate) } }) else {
       throw .system("no free IPv4 subnet for the bridge: the host's routes overlap all of the default address pools")

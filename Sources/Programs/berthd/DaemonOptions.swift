@@ -1,6 +1,7 @@
 import CLinux
 import Containers
 import Kernel
+import Networks
 import OCI
 import Registry
 
@@ -19,6 +20,17 @@ struct DaemonOptions {
   var bridgeAddress = ""
   var mtu: Int?
   var defaultBinding = ""
+  var addressRange: String?
+  var bridgeAddress6: String?
+  var addressRange6: String?
+  var enablesV6 = false
+  var reachesPeers = true
+  var masquerades = true
+  var setsForwarding = true
+  var carries = true
+  var respectsHostFirewall = false
+  var addressPools: [AddressPoolBase] = []
+  var hostGateway: String?
   var dns: [String] = []
   var dnsSearch: [String] = []
   var dnsOptions: [String] = []
@@ -51,12 +63,16 @@ struct DaemonOptions {
     let description: String
   }
 
-  private enum Kind { case text, list, number, toggle, map, policy }
+  private enum Kind { case text, list, number, toggle, map, policy, pools }
 
   /// By the name in the configuration file, which is that of the flag but for lists' plurals.
   private static let known: [String: Kind] = [
     "data-root": .text, "exec-root": .text, "hosts": .list, "pidfile": .text, "log-level": .text, "debug": .toggle,
-    "labels": .list, "bridge": .text, "bip": .text, "mtu": .number, "ip": .text, "dns": .list, "dns-search": .list,
+    "labels": .list, "bridge": .text, "bip": .text, "mtu": .number, "ip": .text,
+    "ipv6": .toggle, "bip6": .text, "fixed-cidr": .text, "fixed-cidr-v6": .text, "icc": .toggle, "ip-masq": .toggle,
+    "ip-forward": .toggle, "iptables": .toggle, "ip6tables": .toggle, "userland-proxy": .toggle,
+    "default-address-pools": .pools, "host-gateway-ip": .text, "host-firewall": .text, "dns": .list,
+    "dns-search": .list,
     "dns-opts": .list, "log-driver": .text, "log-opts": .map, "default-ulimits": .map, "init": .toggle,
     "no-new-privileges": .toggle, "seccomp-profile": .text, "registry-mirrors": .list, "insecure-registries": .list,
     "max-concurrent-downloads": .number, "max-concurrent-uploads": .number, "max-download-attempts": .number,
@@ -66,8 +82,9 @@ struct DaemonOptions {
   ]
   private static let plurals = [
     "host": "hosts", "label": "labels", "dns-opt": "dns-opts", "log-opt": "log-opts",
-    "default-ulimit": "default-ulimits", "registry-mirror": "registry-mirrors",
-    "insecure-registry": "insecure-registries", "registry-certs-dir": "registry-certs-dirs",
+    "default-ulimit": "default-ulimits", "default-address-pool": "default-address-pools",
+    "registry-mirror": "registry-mirrors", "insecure-registry": "insecure-registries",
+    "registry-certs-dir": "registry-certs-dirs",
   ]
   private static let letters = [
     "H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help",
@@ -106,7 +123,7 @@ struct DaemonOptions {
           || (Self.known[key] != nil && (Self.plurals[name] != nil || !Self.plurals.values.contains(name)))
       else { throw Failure(description: "unknown flag: \(argument)") }
       if Self.known[key] == .toggle {
-        set(toggle: key, try Self.bool(value ?? "true", name))
+        try set(toggle: key, try Self.bool(value ?? "true", name))
       } else {
         guard let text = value ?? rest.popFirst() else {
           throw Failure(description: "flag needs an argument: \(argument)")
@@ -125,11 +142,21 @@ struct DaemonOptions {
     if debug { logLevel = "debug" }
   }
 
-  private mutating func set(toggle key: String, _ value: Bool) {
+  private mutating func set(toggle key: String, _ value: Bool) throws {
     switch key {
     case "debug": debug = value
     case "init": usesInit = value
     case "no-new-privileges": noNewPrivileges = value
+    case "ipv6": enablesV6 = value
+    case "icc": reachesPeers = value
+    case "ip-masq": masquerades = value
+    case "ip-forward": setsForwarding = value
+    case "userland-proxy": carries = value
+    case "iptables", "ip6tables":
+      guard value else {
+        throw Failure(
+          description: "\(key)=false is not built: the rules are in a table of Berth's own and touch no others")
+      }
     default: break
     }
   }
@@ -154,6 +181,25 @@ struct DaemonOptions {
       }
       mtu = number
     case "ip": defaultBinding = text
+    case "bip6": bridgeAddress6 = text
+    case "fixed-cidr": addressRange = text
+    case "fixed-cidr-v6": addressRange6 = text
+    case "host-gateway-ip": hostGateway = text
+    case "host-firewall":
+      guard ["respect", "ignore"].contains(text) else {
+        throw Failure(description: "invalid \(name): \"\(text)\" is neither respect nor ignore")
+      }
+      respectsHostFirewall = text == "respect"
+    case "default-address-pools":
+      var parts: [String: String] = [:]
+      for part in text.split(separator: ",") {
+        let pair = part.split(separator: "=", maxSplits: 1).map { $0.filter { !$0.isWhitespace } }
+        guard pair.count == 2, ["base", "size"].contains(pair[0].lowercased()) else {
+          throw Failure(description: "invalid argument \"\(text)\" for \"\(name)\": must be base=NETWORK,size=PREFIX")
+        }
+        parts[pair[0].lowercased()] = pair[1]
+      }
+      addressPools.append(try Self.pool(base: parts["base"] ?? "", size: parts["size"] ?? ""))
     case "dns": dns.append(text)
     case "dns-search": dnsSearch.append(text)
     case "dns-opts": dnsOptions.append(text)
@@ -206,6 +252,13 @@ struct DaemonOptions {
       volumeTrashHours = number
     default: break
     }
+  }
+
+  private static func pool(base: String, size: String) throws -> AddressPoolBase {
+    guard let number = Int(size) else {
+      throw Failure(description: "invalid size \"\(size)\" of default address pool \(base)")
+    }
+    return try AddressPoolBase(base: base, size: number)
   }
 
   /// `nofile=SOFT[:HARD]`; -1 is unlimited.
@@ -262,7 +315,12 @@ struct DaemonOptions {
             description: "the following directives are specified both as a flag and in the configuration file: \(key)")
         }
         switch kind {
-        case .toggle: set(toggle: key, try fields.bool(key) ?? false)
+        case .toggle: if let value = try fields.bool(key) { try set(toggle: key, value) }
+        case .pools:
+          addressPools += try (fields.value(key)?.arrayValue ?? []).map { entry in
+            let pool = try JSONFields(entry)
+            return try Self.pool(base: try pool.string("base") ?? "", size: try pool.int("size").map { "\($0)" } ?? "")
+          }
         case .text: if let text = try fields.string(key) { try set(key, text, name: key) }
         case .number: if let number = try fields.int(key) { try set(key, String(number), name: key) }
         case .list: for text in try fields.strings(key) ?? [] { try set(key, text, name: key) }
@@ -289,8 +347,11 @@ struct DaemonOptions {
     Options:
       -b, --bridge string        Attach containers to this bridge
           --bip string           Address and prefix of the bridge
+          --bip6 string          IPv6 address and prefix of the bridge
           --config-file string   Configuration file (default "/etc/berth/daemon.json")
           --data-root string     Root of what lasts (default "/var/lib/berth")
+          --default-address-pool list
+                                 Where networks have their subnets from: base=NETWORK,size=PREFIX
           --default-ipc-mode string
                                  ipc namespaces of containers that say nothing: "private" or "shareable"
                                  (default "private")
@@ -302,11 +363,20 @@ struct DaemonOptions {
           --dns-opt list         DNS options of containers
           --dns-search list      DNS search domains of containers
           --exec-root string     Root of what lasts until the next boot (default "/run/berth")
+          --fixed-cidr string    Part of the bridge's subnet that addresses are given out of
+          --fixed-cidr-v6 string IPv6 subnet of the bridge
       -H, --host list            Where to listen: unix://PATH, fd://, tcp://LOOPBACK:PORT
+          --host-firewall string Whether published ports obey the host's input rules: "respect" or "ignore" (default "ignore")
+          --host-gateway-ip string
+                                 What host-gateway means in --add-host (default: the bridge's address)
+          --icc                  Let containers on the default bridge reach each other (default true)
           --init                 Run an init in containers that forwards signals and reaps processes
           --insecure-registry list
                                  Registries (host:port, or networks) that may go without TLS
           --ip string            Host address of ports that are published without one (default "0.0.0.0")
+          --ip-forward           Switch the kernel's forwarding on (default true)
+          --ip-masq              Let what leaves the default bridge bear the host's address (default true)
+          --ipv6                 The default bridge has IPv6
           --label list           key=value labels of the daemon
       -l, --log-level string     "debug", "info", "warn", "error" (default "info")
           --log-driver string    Where containers' output goes: "json-file" or "none" (default "json-file")
@@ -331,6 +401,7 @@ struct DaemonOptions {
                                  Whose images may come here, as podman's policy.json (default "/etc/berth/policy.json")
           --userns-remap string  Users of containers are those that /etc/subuid gives this user: "default"
                                  (dockremap) or user[:group]
+          --userland-proxy       Carry by the daemon what the kernel can't lead to published ports (default true)
       -v, --version              Print the version and quit
           --volume-trash-hours int  How long removed volumes can be had back (default 24; 0: not at all)
     """

@@ -101,6 +101,17 @@ import Volumes
     }
     if let hours = options.volumeTrashHours { configuration.volumes.trashSeconds = hours * 3600 }
     configuration.networks.mtu = options.mtu
+    configuration.networks.addressRange = options.addressRange
+    configuration.networks.enablesV6 = options.enablesV6
+    configuration.networks.bridgeAddress6 = options.bridgeAddress6
+    configuration.networks.addressRange6 = options.addressRange6
+    configuration.networks.addressPools = options.addressPools
+    configuration.networks.reachesPeers = options.reachesPeers
+    configuration.networks.masquerades = options.masquerades
+    configuration.networks.setsForwarding = options.setsForwarding
+    configuration.networks.carries = options.carries
+    configuration.networks.respectsHostFirewall = options.respectsHostFirewall
+    configuration.networks.hostGateway = options.hostGateway
     configuration.networks.dns = options.dns
     configuration.networks.dnsSearch = options.dnsSearch
     configuration.networks.dnsOptions = options.dnsOptions

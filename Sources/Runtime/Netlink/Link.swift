@@ -11,6 +11,8 @@ public struct Link: Sendable, Equatable {
   public let hardwareAddress: HardwareAddress?
   /// Index of the bridge that it is a port of; 0: none.
   public let master: Int32
+  /// Of a veth, in its own namespace: the other end's index. Of a macvlan: its parent's. 0: none.
+  public let peer: Int32
   /// `bridge`, `veth`, … (IFLA_INFO_KIND); empty for plain devices.
   public let kind: String
   /// A number that whoever made it gave it (IFLA_GROUP); 0 by default.
@@ -37,6 +39,7 @@ public struct Link: Sendable, Equatable {
     mtu = attributes.host(Int(IFLA_MTU)) ?? 0
     hardwareAddress = attributes[Int(IFLA_ADDRESS)].flatMap { HardwareAddress(bytes: $0) }
     master = attributes.host(Int(IFLA_MASTER)) ?? 0
+    peer = attributes.host(Int(IFLA_LINK)) ?? 0
     kind = try attributes.nested(Int(IFLA_LINKINFO))?.string(Int(IFLA_INFO_KIND)) ?? ""
     group = attributes.host(Int(IFLA_GROUP)) ?? 0
     counters = attributes[Int(IFLA_STATS64)].map { LinkCounters($0) } ?? LinkCounters([])
@@ -114,7 +117,8 @@ extension NetlinkBatch {
 
   /// A macvlan of `parent`, an interface here, in the namespace of that descriptor, still down. `mode`: MACVLAN_MODE_…
   public mutating func addMacvlan(
-    _ name: String, parent: Int32, mode: UInt32, mtu: UInt32?, address: HardwareAddress?, namespace: Int32?
+    _ name: String, parent: Int32, mode: UInt32, mtu: UInt32?, address: HardwareAddress?, namespace: Int32?,
+    group: UInt32 = 0
   ) {
     message(Int(RTM_NEWLINK), flags: NLM_F_CREATE | NLM_F_EXCL, header: Self.ifinfo(), "create macvlan", name) {
       batch in
@@ -123,6 +127,7 @@ extension NetlinkBatch {
       if let mtu { batch.attribute(Int(IFLA_MTU), host: mtu) }
       if let address { batch.attribute(Int(IFLA_ADDRESS), address.bytes) }
       if let namespace { batch.attribute(Int(IFLA_NET_NS_FD), host: namespace) }
+      if group != 0 { batch.attribute(Int(IFLA_GROUP), host: group) }
       batch.nested(Int(IFLA_LINKINFO)) { info in
         info.attribute(Int(IFLA_INFO_KIND), Array("macvlan".utf8))
         info.nested(Int(IFLA_INFO_DATA)) { $0.attribute(Int(IFLA_MACVLAN_MODE), host: mode) }

@@ -9,6 +9,8 @@ public struct NftChain: Sendable, Equatable {
   public let hook: UInt32?
   /// Of a base chain: 0 drop, 1 accept.
   public let policy: UInt32?
+  /// Its rules, and the jumps to it.
+  public let uses: UInt32
 }
 
 /// What a notice of the group NFNLGRP_NFTABLES tells.
@@ -44,7 +46,8 @@ extension NetlinkSocket {
       result.append(
         NftChain(
           family: family, table: table, name: name, hook: hook?.network(Int(NFTA_HOOK_HOOKNUM.rawValue)),
-          policy: attributes.network(Int(NFTA_CHAIN_POLICY.rawValue))))
+          policy: attributes.network(Int(NFTA_CHAIN_POLICY.rawValue)),
+          uses: attributes.network(Int(NFTA_CHAIN_USE.rawValue)) ?? 0))
     }
     return result
   }

@@ -36,6 +36,9 @@ public enum NftExpression: Sendable {
   case conntrack(Conntrack, to: UInt32)
   /// What the destination address is (`fib daddr type`): RTN_LOCAL is 2; 4 bytes, machine's order.
   case destinationType(to: UInt32)
+  /// The interface by which an answer to the packet's source would leave, if that's the one it came in by, else 0 (`fib saddr . iif
+  /// oif`); 4 bytes, machine's order. What IPv6 asks its neighbours is never 0.
+  case wayBack(to: UInt32)
   /// Looks the key up in a map; the rule ends when it isn't there.
   case lookup(map: String, key: UInt32, data: UInt32)
   /// The rule ends unless the key is in the set, or with `inverted` if it is.
@@ -57,7 +60,7 @@ public enum NftExpression: Sendable {
     case .compare: "cmp"
     case .mask: "bitwise"
     case .conntrack: "ct"
-    case .destinationType: "fib"
+    case .destinationType, .wayBack: "fib"
     case .lookup, .contains: "lookup"
     case .write: "payload"
     case .immediate: "immediate"
@@ -102,6 +105,10 @@ public enum NftExpression: Sendable {
       data.attribute(Int(NFTA_FIB_DREG.rawValue), network: Self.register(register))
       data.attribute(Int(NFTA_FIB_RESULT.rawValue), network: NFT_FIB_RESULT_ADDRTYPE.rawValue)
       data.attribute(Int(NFTA_FIB_FLAGS.rawValue), network: NFTA_FIB_F_DADDR.rawValue)
+    case .wayBack(let register):
+      data.attribute(Int(NFTA_FIB_DREG.rawValue), network: Self.register(register))
+      data.attribute(Int(NFTA_FIB_RESULT.rawValue), network: NFT_FIB_RESULT_OIF.rawValue)
+      data.attribute(Int(NFTA_FIB_FLAGS.rawValue), network: NFTA_FIB_F_SADDR.rawValue | NFTA_FIB_F_IIF.rawValue)
     case .lookup(let map, let key, let value):
       data.attribute(Int(NFTA_LOOKUP_SET.rawValue), string: map)
       data.attribute(Int(NFTA_LOOKUP_SREG.rawValue), network: Self.register(key))
@@ -202,6 +209,9 @@ extension NftExpression {
   public static func path(in set: String) -> [NftExpression] {
     [.meta(.inputName, to: 0), .meta(.outputName, to: 4), .contains(set: set, key: 0, inverted: false)]
   }
+
+  /// `fib saddr . iif oif missing`: the source can't be where the packet came from.
+  public static let isSpoofed: [NftExpression] = [.wayBack(to: 0), .compare(0, equal: true, [0, 0, 0, 0])]
 
   /// `ct status dnat`: the packet's connection goes to an address that a rule put there.
   public static let isDestinationNATed: [NftExpression] = bits(.status, 0x20)

@@ -75,6 +75,16 @@ extension NetlinkBatch {
     }
   }
 
+  public mutating func deleteAddress(_ subnet: IPv6Subnet, link: Int32) {
+    var header = ifaddrmsg()
+    header.ifa_family = UInt8(AF_INET6)
+    header.ifa_prefixlen = UInt8(subnet.prefix)
+    header.ifa_index = UInt32(bitPattern: link)
+    message(Int(RTM_DELADDR), flags: 0, header: header, "delete address", "\(subnet)") { batch in
+      batch.attribute(Int(IFA_LOCAL), subnet.address.bytes)
+    }
+  }
+
   /// `destination` nil: the default route.
   public mutating func addRoute(_ destination: IPv4Subnet? = nil, gateway: IPv4Address, link: Int32) {
     var header = rtmsg()
@@ -96,6 +106,19 @@ extension NetlinkBatch {
 }
 
 extension NetlinkBatch {
+  /// A route to neighbours on an interface, which are spoken to with that address of ours.
+  public mutating func addRoute(_ destination: IPv4Subnet, source: IPv4Address, link: Int32) {
+    var header = Self.route(AF_INET, prefix: destination.prefix)
+    header.rtm_scope = UInt8(RT_SCOPE_LINK.rawValue)
+    message(
+      Int(RTM_NEWROUTE), flags: NLM_F_CREATE | NLM_F_EXCL, header: header, "add route", destination.canonical
+    ) { batch in
+      batch.attribute(Int(RTA_DST.rawValue), destination.network.bytes)
+      batch.attribute(Int(RTA_PREFSRC.rawValue), source.bytes)
+      batch.attribute(Int(RTA_OIF.rawValue), host: link)
+    }
+  }
+
   /// Gives an interface an IPv6 address at once, without asking whether a neighbour has it: nobody else gives addresses out here.
   public mutating func addAddress(_ subnet: IPv6Subnet, link: Int32) {
     var header = ifaddrmsg()

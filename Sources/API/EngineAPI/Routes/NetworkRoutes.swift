@@ -28,6 +28,19 @@ struct NetworkRoutes: Sendable {
     }
     router.add(.POST, "/networks/create") { try await create($0) }
     router.add(.POST, "/networks/prune") { try await prune($0) }
+    // of Berth's own
+    router.add(.GET, "/berth/networks/audit") { _ in
+      let audit = nouns.networks.audit()
+      return .json([
+        "Reaches": .array(
+          audit.reaches.map { reach in
+            [
+              "From": JSON(reach.from), "To": JSON(reach.to), "At": JSON(reach.at), "Ports": JSON(reach.ports),
+              "By": JSON(reach.by),
+            ]
+          }), "Apart": JSON(audit.apart),
+      ])
+    }
     router.add(.POST, "/networks/{id}/connect") { request in
       let fields = try body(request)
       try await nouns.containers.connect(
