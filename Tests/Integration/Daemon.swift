@@ -22,15 +22,20 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
   private let etc: [String: String]
   /// The mount namespace in which it sees them: the next start's, too, since the network namespaces are bound there.
   private var namespace: SharedDescriptor?
+  /// nil: in the tests' own network namespace.
+  private let hostNamespace: HostNamespace?
 
   /// Starts it and loads busybox.
-  init(flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:]) throws {
+  init(
+    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], host: HostNamespace? = nil
+  ) throws {
     guard !Self.bin.isEmpty else { throw EnvironmentError.notBuilt }
     var template = Array("/tmp/berth-test-XXXXXX\0".utf8CString)
     guard let made = mkdtemp(&template) else { throw SyscallError("mkdtemp", "/tmp", .current) }
     folder = String(cString: made)
     self.flags = flags
     self.etc = etc
+    hostNamespace = host
     try Sys.mkdir("\(folder)/run")
     try start()
     if busybox {
@@ -61,6 +66,10 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     if let namespace {
       arguments = ["nsenter", "--mount=/proc/\(getpid())/fd/\(namespace.raw)", program] + arguments.dropFirst()
       program = "/usr/bin/nsenter"
+    }
+    if let launcher = hostNamespace?.launcher {
+      arguments = launcher + [program] + arguments.dropFirst()
+      program = launcher[0]
     }
     let pid = try spawn(
       program, arguments,
@@ -130,9 +139,10 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
 
   /// A daemon for the length of `body`; its log is shown when the body throws.
   static func with<T>(
-    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], _ body: (Daemon) throws -> T
+    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], host: HostNamespace? = nil,
+    _ body: (Daemon) throws -> T
   ) throws -> T {
-    let daemon = try Daemon(flags: flags, busybox: busybox, etc: etc)
+    let daemon = try Daemon(flags: flags, busybox: busybox, etc: etc, host: host)
     do {
       let result = try body(daemon)
       try daemon.close()

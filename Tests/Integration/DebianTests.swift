@@ -39,24 +39,33 @@ struct DebianTests {
   }
 }
 
-/// Debian's minimal root file system with Python as a docker-archive, `debian:12`; made from Debian's mirror once and kept in the
-/// user's cache folder, as it takes a minute.
+/// Debian's minimal root file system with further packages as a docker-archive; made from Debian's mirror once and kept in the user's
+/// cache folder, as it takes a minute and more.
 enum DebianArchive {
   static let isPossible = ProcessEnvironment.find("mmdebstrap") != nil
 
-  private static let made: Result<String, any Error> = Result {
+  private static let made = Result { try make("debian:12", "debian-12.tar", ["python3-minimal"]) }
+  private static let madeData = Result {
+    try make("debian-data:12", "debian-12-data.tar", ["redis-server", "postgresql", "python3-minimal"])
+  }
+
+  private static func make(_ name: String, _ file: String, _ packages: [String]) throws -> String {
     let home = ProcessEnvironment.current["HOME"] ?? "/root"
     let folder = "\(ProcessEnvironment.current["XDG_CACHE_HOME"] ?? "\(home)/.cache")/berth-tests"
-    let archive = "\(folder)/debian-12.tar"
+    let archive = "\(folder)/\(file)"
     guard !Sys.exists(archive) else { return archive }
     try Sys.mkdirAll(folder)
     let fresh = "\(archive).\(getpid())"
     let result = try Command(path: "\(try projectRoot())/scripts/make-debian-image").run(
-      ["debian:12", fresh, "python3-minimal"], deadline: 900)
+      [name, fresh] + packages, deadline: 900)
     guard result.status == 0 else { throw SyscallError("make-debian-image", result.err, .io) }
     try Sys.rename(fresh, to: archive)
     return archive
   }
 
+  /// `debian:12`, with Python.
   static func path() throws -> String { try made.get() }
+
+  /// `debian-data:12`, with Redis, PostgreSQL and Python.
+  static func dataPath() throws -> String { try madeData.get() }
 }

@@ -63,6 +63,26 @@ enum Peer {
     return String(decoding: try Sys.readAll(socket.raw), as: UTF8.self)
   }
 
+  /// Waits that long instead of two seconds, for what a busy machine has to do first.
+  static func wait(_ socket: Int32, seconds: Int) {
+    var limit = timeval(tv_sec: seconds, tv_usec: 0)
+    for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+      setsockopt(socket, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+  }
+
+  /// Sends until something comes: the first datagrams to a container that has just been plugged in may be lost, as its port of the bridge
+  /// isn't forwarding yet.
+  static func exchange(_ receiver: SharedDescriptor, _ send: () throws -> Void) throws -> String {
+    let deadline = Sys.monotonicNanoseconds() + 20_000_000_000
+    while true {
+      try send()
+      var polled = pollfd(fd: receiver.raw, events: Int16(POLLIN), revents: 0)
+      if poll(&polled, 1, 200) > 0 { return try receive(receiver) }
+      if Sys.monotonicNanoseconds() > deadline { throw SyscallError("receive", "datagram", .timedOut) }
+    }
+  }
+
   static func bindUDP(_ port: UInt16) throws -> SharedDescriptor {
     let socket = try socket(Sys.sockDatagram)
     try Sys.bind(socket.raw, address: 0, port: port)
