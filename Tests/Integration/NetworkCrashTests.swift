@@ -15,7 +15,9 @@ struct NetworkCrashTests {
       chain forward { type filter hook forward priority 10; policy accept; ct state invalid drop; }
       chain post { type nat hook postrouting priority 50; policy accept; oifname "elsewhere0" masquerade; }
     }
-    table ip older { chain FORWARD { type filter hook forward priority 0; policy accept; } }
+    table ip older {
+      chain FORWARD { type filter hook forward priority 0; policy accept; }
+    }
     """
 
   /// The ruleset without the daemon's own table.
