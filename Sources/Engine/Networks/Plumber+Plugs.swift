@@ -111,10 +111,6 @@ extension Plumber {
         }
       }
       try inside.socket.execute(batch)
-      if let path, !outlet.sysctls.isEmpty {
-        // IPv6's MTU is set anew as an interface goes up, whether addresses are asked about before: so both before and after
-        try within(path) { _ in for sysctl in outlet.sysctls { try Self.apply(sysctl, interface: outlet.name) } }
-      }
       return Sandbox.Plug(
         network: segment.id, name: outlet.name, hostInterface: name, hostIndex: made, address: address,
         address6: address6, hardwareAddress: hardware)

@@ -45,7 +45,8 @@ final class ForwardedPair {
     if events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
       if fromServer { serverGone = true } else { clientGone = true }
     }
-    guard Self.move(client.raw, server.raw, &toServer, &buffer), Self.move(server.raw, client.raw, &toClient, &buffer)
+    guard Self.move(client.raw, server.raw, &toServer, &buffer, drains: clientGone),
+      Self.move(server.raw, client.raw, &toClient, &buffer, drains: serverGone)
     else { return false }
     if toServer.closed, toClient.closed { return false }
     // nothing more can come from an end that is gone, nor go to it
@@ -65,11 +66,16 @@ final class ForwardedPair {
     (!reads.ended && reads.pending.isEmpty ? EPOLLIN.rawValue : 0) | (writes.pending.isEmpty ? 0 : EPOLLOUT.rawValue)
   }
 
-  /// From one end to the other as far as both go. false: one of them broke.
-  private static func move(_ source: Int32, _ sink: Int32, _ stream: inout Stream, _ buffer: inout [UInt8]) -> Bool {
+  /// From one end to the other as far as both go. `drains`: the source is gone, and no event will tell of what is left in it. false: one
+  /// of them broke.
+  private static func move(
+    _ source: Int32, _ sink: Int32, _ stream: inout Stream, _ buffer: inout [UInt8], drains: Bool
+  ) -> Bool {
     let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
     // so that one connection doesn't keep all others waiting
-    for _ in 0..<8 {
+    var rounds = 0
+    while drains || rounds < 8 {
+      rounds += 1
       if !stream.pending.isEmpty {
         let sent = stream.pending.withUnsafeBytes { send(sink, $0.baseAddress, $0.count, flags) }
         guard sent >= 0 else { return Errno.current == .wouldBlock }
