@@ -1,6 +1,7 @@
 """Measures Berth against its peers side by side and prints ratios. Each measurement alternates the contenders round by round, so
 that the machine's moods hit all of them; figures are medians with the 10th and 90th percentile. No golden numbers, no assertions."""
 import argparse
+import ctypes
 import json
 import os
 import pathlib
@@ -79,6 +80,111 @@ def processes(predicate):
     return found
 
 
+class Runtime:
+    """An OCI runtime's program."""
+
+    def __init__(self, name, program):
+        self.name, self.program = name, str(program)
+
+    def spawn(self, *arguments):
+        quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
+        return os.posix_spawn(self.program, [self.program, *map(str, arguments)], os.environ, file_actions=quiet)
+
+    def call(self, *arguments):
+        began = time.perf_counter()
+        status = os.waitstatus_to_exitcode(os.waitpid(self.spawn(*arguments), 0)[1])
+        if status != 0:
+            raise RuntimeError(f"{self.program} {' '.join(map(str, arguments))}: exit {status}")
+        return (time.perf_counter() - began) * 1000
+
+
+class Inside:
+    """The peers' tree, entered once and held by a process; without peers, where we are."""
+
+    # As scripts/peers sets it for what it executes in its tree.
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
+                   "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+
+    def __init__(self, prefix):
+        self.holder, self.count = None, 0
+        if prefix:
+            self.holder = subprocess.Popen([*prefix, "sh", "-c", "echo; exec sleep 1000000"], stdout=subprocess.PIPE)
+            self.holder.stdout.readline()
+
+    def leave(self):
+        if self.holder:
+            self.holder.kill()
+            self.holder.wait()
+
+    def command(self, *arguments):
+        """For whoever isn't there: entering costs less than a millisecond."""
+        return ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", *arguments]
+
+    def run(self, body):
+        """What `body` returns, through JSON: it runs in a process of its own that is in the tree."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                if self.holder:
+                    libc = ctypes.CDLL(None, use_errno=True)
+                    namespace = os.open(f"/proc/{self.holder.pid}/ns/mnt", os.O_RDONLY)
+                    if libc.setns(namespace, 0x20000) != 0:
+                        raise OSError(ctypes.get_errno(), "setns")
+                os.write(writing, json.dumps(body()).encode())
+            except BaseException as error:  # the parent must hear of it, whatever it is
+                os.write(writing, json.dumps({"error": str(error)}).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            result = json.loads(pipe.read())
+        os.waitpid(child, 0)
+        if "error" in result:
+            raise RuntimeError(result["error"])
+        return result
+
+    def name(self, runtime):
+        self.count += 1
+        return f"bench-{os.getpid()}-{runtime.name}-{self.count}"
+
+    def times(self, runtimes, rounds, idle, bundle, command):
+        def measure():
+            held = {r.name: self.name(r) for r in runtimes}
+            if command == "run":
+                return alternate(runtimes, rounds, idle, lambda r: r.call("run", "--bundle", bundle, self.name(r)))
+            for r in runtimes:
+                r.call("run", "--detach", "--bundle", bundle, "--config", bundle / "sleep.json", held[r.name])
+            try:
+                return alternate(runtimes, rounds, idle, lambda r: r.call("exec", held[r.name], "/bin/true"))
+            finally:
+                for r in runtimes:
+                    r.call("delete", "--force", held[r.name])
+
+        return self.run(measure)
+
+    def memory(self, runtime, bundle):
+        def measure():
+            name = self.name(runtime)
+            pid = runtime.spawn("run", "--bundle", bundle, "--config", bundle / "sleep.json", name)
+            try:
+                deadline = time.time() + 10
+                # Its own child is the container, once it executes the program.
+                while not any("sleep" in pathlib.Path(f"/proc/{c}/cmdline").read_text() and pathlib.Path(f"/proc/{c}/comm").read_text() == "sleep\n"
+                              for c in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+                    if time.time() > deadline:
+                        raise RuntimeError(f"{runtime.name}: the container did not start")
+                    time.sleep(0.02)
+                peak = re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)
+                return {"peak of resident memory": int(peak) / 1024, "PSS while its container runs": pss([pid])[0]}
+            finally:
+                # It deletes its container itself.
+                runtime.call("kill", name, "KILL")
+                os.waitpid(pid, 0)
+
+        return self.run(measure)
+
+
 class Bench:
     def __init__(self, options):
         self.options, self.rows, self.cleanup = options, [], []
@@ -127,7 +233,7 @@ class Bench:
         self.berthd.wait(20)
 
     def start_peers(self, archive):
-        self.docker = self.podman = self.crun = None
+        self.docker = self.podman = None
         peers = ROOT / "scripts/peers"
         home = pathlib.Path(os.environ.get("BERTH_PEERS") or pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "berth-peers")
         command = os.environ.get("BERTH_PEERS_COMMAND")
@@ -148,20 +254,14 @@ class Bench:
             left = self.docker.run("ps", "-aq").stdout.split()
             if left:
                 self.docker.run("rm", "-f", *left)
+        self.inside = Inside(prefix)
+        self.cleanup.append(self.inside.leave)
         if prefix:
-            # The tree is entered once a command; its cost is measured and taken off.
-            self.podman = Contender("podman", [*prefix, "podman"])
-            self.crun = Contender("crun", [*prefix, "crun"])
-            self.entry = Contender("entry", [*prefix, "true"])
+            self.podman = Contender("podman", self.inside.command("podman"), self.inside.environment)
             self.podman.run("load", "-i", str(archive))
-            self.entry_cost = statistics.median([self.entry.time() for _ in range(7)])
 
     def engines(self, *, podman=True):
         return [c for c in (self.berth, self.docker, self.podman if podman else None) if c]
-
-    def timed(self, contender, *arguments):
-        took = contender.time(*arguments)
-        return took - self.entry_cost if contender in (self.podman, self.crun) else took
 
     # ---- what is measured
 
@@ -170,23 +270,23 @@ class Bench:
         for network in ("bridge", "none"):
             flags = ["--network", "none"] if network == "none" else []
             self.row(f"run --rm {' '.join(flags)} busybox true".replace("  ", " "), alternate(
-                self.engines(), rounds, 0.2, lambda c: self.timed(c, "run", "--rm", *flags, "busybox", "true")))
+                self.engines(), rounds, 0.2, lambda c: c.time("run", "--rm", *flags, "busybox", "true")))
         hot = alternate([self.berth], 40, 0, lambda c: c.time("run", "--rm", "busybox", "true"))
         self.row("the same on the bridge, one after another without a pause", hot)
 
     def bench_exec(self):
-        # podman is entered anew for each command, with a /run of its own: it finds no running container.
-        for engine in self.engines(podman=False):
+        for engine in self.engines():
             engine.run("run", "-d", "--name", "bench-exec", "busybox", "sleep", "1000")
         try:
             self.row("exec CONTAINER true", alternate(
-                self.engines(podman=False), 5 if self.options.quick else 15, 0.1, lambda c: self.timed(c, "exec", "bench-exec", "true")))
+                self.engines(), 5 if self.options.quick else 15, 0.1, lambda c: c.time("exec", "bench-exec", "true")))
         finally:
-            for engine in self.engines(podman=False):
+            for engine in self.engines():
                 engine.run("rm", "-f", "bench-exec", check=False)
 
     def bench_runtime(self):
-        """`run` of one bundle by crun and by berth-runtime, each entered the same way, whose cost is taken off."""
+        """`run` of one bundle, and `exec` into a container of it, by crun and by berth-runtime. All of it by one process that has
+        entered the peers' tree once and spawns the contenders there, so that nothing has to be taken off."""
         bundle = self.scratch / "bundle"
         (bundle / "rootfs/bin").mkdir(parents=True)
         for place in ("dev", "proc", "sys", "tmp"):
@@ -195,24 +295,26 @@ class Bench:
         if not busybox:
             print("bench: no /bin/busybox (Debian's busybox-static): the OCI runtime is left out", file=sys.stderr)
             return
-        shutil.copy(busybox, bundle / "rootfs/bin/true")
+        for applet in ("true", "sleep"):
+            shutil.copy(busybox, bundle / "rootfs/bin" / applet)
         # Below /tmp, which the peers' tree shares.
         program = shutil.copy(BIN / "berth-runtime", self.scratch / "berth-runtime")
         subprocess.run([program, "spec"], cwd=bundle, check=True)
         config = json.loads((bundle / "config.json").read_text())
         config["process"].update(terminal=False, args=["/bin/true"])
         (bundle / "config.json").write_text(json.dumps(config))
-        prefix = self.crun.command[:-1] if self.crun else []
-        contenders = [c for c in (Contender("berth", [*prefix, program]), self.crun) if c]
-        entry = self.entry_cost if self.crun else 0
-        number = iter(range(1 << 30))
-
-        def run(contender):
-            return contender.time("run", "--bundle", str(bundle), f"bench-{os.getpid()}-{next(number)}") - entry
-
+        config["process"]["args"] = ["/bin/sleep", "1000"]
+        (bundle / "sleep.json").write_text(json.dumps(config))
+        contenders = [Runtime("berth", program)] + ([Runtime("crun", "/usr/bin/crun")] if self.inside.holder else [])
         rounds = 10 if self.options.quick else 40
-        self.row("OCI runtime: run of a bundle, one after another", alternate(contenders, rounds, 0, run))
-        self.row("OCI runtime: the same after 0.3 s of idleness", alternate(contenders, rounds // 2, 0.3, run))
+        inside = self.inside
+        self.row("OCI runtime: run of a bundle, one after another", inside.times(contenders, rounds, 0, bundle, "run"))
+        self.row("OCI runtime: the same after 0.3 s of idleness", inside.times(contenders, rounds // 2, 0.3, bundle, "run"))
+        self.row("OCI runtime: exec of true, one after another", inside.times(contenders, rounds, 0, bundle, "exec"))
+        self.row("OCI runtime: the same after 0.3 s of idleness", inside.times(contenders, rounds // 2, 0.3, bundle, "exec"))
+        for kind in ("peak of resident memory", "PSS while its container runs"):
+            self.row(f"OCI runtime: {kind}, run in the foreground", {
+                c.name: [inside.memory(c, bundle)[kind]] for c in contenders}, "MB")
 
     def bench_many(self):
         count = 40
@@ -356,8 +458,8 @@ class Bench:
         removals = {}
 
         def pull(engine):
-            took = self.timed(engine, "pull", "-q", *(["--tls-verify=false"] if engine is self.podman else []), name)
-            removals.setdefault(engine.name, []).append(self.timed(engine, "rmi", name))
+            took = engine.time("pull", "-q", *(["--tls-verify=false"] if engine is self.podman else []), name)
+            removals.setdefault(engine.name, []).append(engine.time("rmi", name))
             return took
 
         self.row("pull of a root file system from loopback", alternate(self.engines(), 2 if self.options.quick else 5, 0.5, pull))
