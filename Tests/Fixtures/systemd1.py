@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 import dbus
 import dbus.mainloop.glib
@@ -100,13 +101,20 @@ class Manager(dbus.service.Object):
             raise error("NoSuchUnit", "Unit %s not loaded." % name)
         path = units.pop(name)
         for root in ROOTS:
-            try:
-                with open(root + path + "/cgroup.procs") as file:
-                    for pid in file.read().split():
-                        os.kill(int(pid), signal.SIGTERM)
-                os.rmdir(root + path)
-            except OSError as failure:
-                note("left", name=name, error=str(failure))
+            # What was killed leaves its group a moment later, and v1 tells nobody.
+            for attempt in range(200):
+                try:
+                    with open(root + path + "/cgroup.procs") as file:
+                        for pid in file.read().split():
+                            os.kill(int(pid), signal.SIGKILL)
+                    os.rmdir(root + path)
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError as failure:
+                    if attempt == 199:
+                        note("left", name=name, error=str(failure))
+                    time.sleep(0.01)
         return self.job(name, "done")
 
     @dbus.service.method(MANAGER, in_signature="s", out_signature="")
