@@ -47,7 +47,11 @@ final class Forwarder: Sendable {
   /// Listens on the mapping's port; connections wait from then on.
   func open(_ mapping: Firewall.Mapping, on socket: SharedDescriptor) throws {
     try Sys.fcntl(socket.raw, F_SETFL, Int(try Sys.fcntl(socket.raw, F_GETFL, 0) | O_NONBLOCK))
-    if mapping.transport == .tcp { try Sys.listen(socket.raw, backlog: 1024) }
+    if mapping.transport == .tcp {
+      // what is accepted inherits it, and doesn't keep the next daemon from the port while it ends
+      try Sys.setOption(socket.raw, level: SOL_SOCKET, SO_REUSEADDR, 1)
+      try Sys.listen(socket.raw, backlog: 1024)
+    }
     let start = pending.withLock { pending in
       pending.open.append((Place(mapping), socket, Target(mapping)))
       defer { pending.idle = false }
