@@ -316,6 +316,50 @@ class Bench:
             self.row(f"OCI runtime: {kind}, run in the foreground", {
                 c.name: [inside.memory(c, bundle)[kind]] for c in contenders}, "MB")
 
+    def bench_volumes(self):
+        """What 20 volumes add to a start, 500 volumes listed, and files copied and written in a volume, in a bind and on the host."""
+        mounts = [word for i in range(20) for word in ("-v", f"bench-{i}:/v{i}")]
+        many = Contender("20 mounts", self.berth.command)
+        run = lambda c: c.time("run", "--rm", "--network", "none", *(mounts if c is many else []), "busybox", "true")
+        run(many)
+        times = alternate([self.berth, many], 10 if self.options.quick else 40, 0.05, run)
+        self.row("run --rm --network none busybox true, without and with 20 volumes", times)
+        print(f"  20 volumes add {statistics.median(times['20 mounts']) - statistics.median(times['berth']):.2f} ms")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda i: self.berth.run("volume", "create", f"bench-many-{i}"), range(480)))
+        self.row("volume ls of 500 volumes", alternate([self.berth], 40, 0, lambda c: c.time("volume", "ls")))
+
+        bind, host = self.scratch / "bind", self.scratch / "host"
+        for place in (bind, host):
+            place.mkdir()
+        self.berth.run("run", "-d", "--name", "bench-files", "--network", "none", "-v", "bench-0:/berth", "-v", f"{bind}:/bind", "busybox", "sleep", "1000")
+        busybox = shutil.which("busybox")
+        contenders = [Contender("berth", self.berth.command), Contender("bind", self.berth.command), Contender("host", [busybox])]
+
+        def shell(contender, script):
+            """The same program in all places, PLACE; the exec's own time is taken off."""
+            if contender.name == "host":
+                return contender.time("sh", "-c", script.replace("PLACE", str(host)))
+            return contender.time("exec", "bench-files", "sh", "-c", script.replace("PLACE", f"/{contender.name}")) - cost
+
+        cost = statistics.median([self.berth.time("exec", "bench-files", "true") for _ in range(9)])
+        for contender in contenders:
+            shell(contender, "i=0; while [ $i -lt 40 ]; do mkdir -p PLACE/tree/$i; j=0; while [ $j -lt 100 ]; do "
+                             "head -c $((j * 500)) /dev/zero >PLACE/tree/$i/$j; j=$((j + 1)); done; i=$((i + 1)); done")
+        rounds = 5 if self.options.quick else 15
+
+        def copied(contender):
+            shell(contender, "rm -rf PLACE/copy; sync")
+            return shell(contender, "cp -a PLACE/tree PLACE/copy")
+
+        self.row("copy of a tree of 4,000 files, 100 MB: in a volume, in a bind, on the host", alternate(contenders, rounds, 0, copied))
+        self.row("256 MB written and synced there", alternate(
+            contenders, rounds, 0, lambda c: shell(c, "dd if=/dev/zero of=PLACE/file bs=1M count=256 conv=fsync 2>/dev/null")))
+        self.row("256 MB read there from memory", alternate(
+            contenders, rounds * 2, 0, lambda c: shell(c, "dd if=PLACE/file of=/dev/null bs=1M 2>/dev/null")))
+        self.berth.run("rm", "-f", "bench-files")
+
     def bench_many(self):
         count = 40
 
@@ -468,7 +512,7 @@ class Bench:
     def main(self):
         try:
             self.start_peers(self.start_berth())
-            for name in ("run", "exec", "runtime", "many", "memory", "network", "pull"):
+            for name in ("run", "exec", "runtime", "volumes", "many", "memory", "network", "pull"):
                 if not self.options.only or name in self.options.only:
                     getattr(self, f"bench_{name}")()
         finally:
@@ -482,7 +526,7 @@ class Bench:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--only", action="append", choices=["run", "exec", "runtime", "many", "memory", "network", "pull"])
+    parser.add_argument("--only", action="append", choices=["run", "exec", "runtime", "volumes", "many", "memory", "network", "pull"])
     parser.add_argument("--rootfs", metavar="FILE", help="a root file system's tar, to measure pulls with")
     parser.add_argument("--json", metavar="FILE")
     Bench(parser.parse_args()).main()
