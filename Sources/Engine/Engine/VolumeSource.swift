@@ -35,6 +35,12 @@ struct VolumeSource: ContainerVolumes {
 
   func unmount(containerID: String) { volumes.unmount(containerID: containerID) }
 
+  func using<T: Sendable>(
+    _ ids: [String], _ body: @Sendable (_ places: [String: String]) async throws -> T
+  ) async throws -> T {
+    try await volumes.using(ids, body)
+  }
+
   func volume(id: String) -> ContainerVolume? { volumes.volume(id: id).map { ContainerVolume($0) } }
 
   func reconcile(holdings: [String: Set<String>], running: Set<String>) async throws {

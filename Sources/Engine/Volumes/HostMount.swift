@@ -4,12 +4,12 @@ import Kernel
 /// What a volume's options have mounted at its `_data`, on the host, while somebody uses it: the local driver's `type`, `o` and
 /// `device`, or the file system of a volume with a size.
 enum HostMount {
-  static func isNeeded(_ volume: Volume) -> Bool { volume.options["device"] != nil || volume.sizeLimit != nil }
+  static func isNeeded(_ volume: Volume) -> Bool { volume.options["device"] != nil || volume.hasOwnFileSystem }
 
   /// Mounts it unless it is mounted.
   static func make(_ volume: Volume) throws {
     guard try !points().contains(volume.mountpoint) else { return }
-    if volume.sizeLimit != nil {
+    if volume.hasOwnFileSystem {
       return try SizedVolume.mount(String(volume.mountpoint.dropLast("/_data".count)), id: volume.id)
     }
     try mount(volume)

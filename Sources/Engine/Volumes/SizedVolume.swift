@@ -62,8 +62,32 @@ enum SizedVolume {
     try Sys.retrying("ioctl", "EXT4_IOC_RESIZE_FS") { cl_ioctl(top.raw, 0x4008_6610, &blocks) }
   }
 
+  /// The device that the file has already: a mount in some container's namespace may live a moment longer than the host's, and a second
+  /// device over the same file would be a second file system that knows nothing of the first.
+  private static func attached(_ file: Int32) throws -> (SharedDescriptor, String)? {
+    let wanted = try Sys.fstat(file)
+    for entry in try Sys.entries(of: "/sys/block")
+    where entry.name.hasPrefix("loop") && Sys.exists("/sys/block/\(entry.name)/loop/backing_file") {
+      let path = "/dev/\(entry.name)"
+      do throws(SyscallError) {
+        let device = SharedDescriptor(try Sys.open(path, O_RDWR))
+        // struct loop_info64: lo_device and lo_inode come first, as stat(2) has them.
+        var info = [UInt64](repeating: 0, count: 29)
+        try Sys.retrying("ioctl", "LOOP_GET_STATUS64 \(path)") {
+          info.withUnsafeMutableBytes { cl_ioctl(device.raw, 0x4C05, $0.baseAddress) }
+        }
+        if info[0] == UInt64(wanted.st_dev), info[1] == UInt64(wanted.st_ino) { return (device, path) }
+      } catch {
+        // It went meanwhile.
+        guard [.noSuchDevice, Errno(rawValue: ENXIO), .noSuchFile].contains(error.errno) else { throw error }
+      }
+    }
+    return nil
+  }
+
   /// A loop device over the file (loop(4)); LOOP_CONFIGURE is there since Linux 5.8.
   private static func attach(_ file: Int32, name: String) throws -> (SharedDescriptor, String) {
+    if let attached = try attached(file) { return attached }
     let control = try Sys.open("/dev/loop-control", O_RDWR)
     // struct loop_config: fd, block_size, then struct loop_info64 of 232 bytes with lo_flags at 52 and lo_file_name at 56.
     var config = [UInt8](repeating: 0, count: 304)

@@ -14,6 +14,8 @@ public struct Volume: Sendable, Equatable {
   public var options: [String: String]
   /// Made without a name, for a container: goes with it.
   public var isAnonymous: Bool
+  /// Of a volume whose size is a project quota: the project; 0: none.
+  public var project: UInt32
   /// `<data-root>/volumes/<name>/_data`
   public var mountpoint: String
 
@@ -22,6 +24,9 @@ public struct Volume: Sendable, Equatable {
 
   /// Bytes, with `--opt size=`.
   public var sizeLimit: Int64? { options["size"].flatMap { VolumeOptions.bytes($0) } }
+
+  /// A size without a quota: a file system of its own, in a file.
+  var hasOwnFileSystem: Bool { sizeLimit != nil && project == 0 }
 
   /// What marks volumes that Docker made without a name.
   public static let anonymousLabel = "com.docker.volume.anonymous"
@@ -35,6 +40,7 @@ public struct Volume: Sendable, Equatable {
     if !labels.isEmpty { json.set("labels", labels) }
     if !options.isEmpty { json.set("options", options) }
     if isAnonymous { json.set("anonymous", true) }
+    if project != 0 { json.set("project", integer: project) }
     if isBeingRemoved { json.set("removing", true) }
     return json.json
   }
@@ -45,7 +51,7 @@ public struct Volume: Sendable, Equatable {
 
   init(
     id: String, name: String, created: Int64, labels: [String: String], options: [String: String], isAnonymous: Bool,
-    root: String
+    project: UInt32 = 0, root: String
   ) {
     self.id = id
     self.name = name
@@ -53,6 +59,7 @@ public struct Volume: Sendable, Equatable {
     self.labels = labels
     self.options = options
     self.isAnonymous = isAnonymous
+    self.project = project
     mountpoint = "\(root)/\(name)/_data"
   }
 
@@ -61,13 +68,15 @@ public struct Volume: Sendable, Equatable {
       id: try fields.required("id", try fields.string("id")),
       name: try fields.required("name", try fields.string("name")),
       created: try fields.int("created") ?? 0, labels: try fields.map("labels") ?? [:],
-      options: try fields.map("options") ?? [:], isAnonymous: try fields.bool("anonymous") ?? false, root: root)
+      options: try fields.map("options") ?? [:], isAnonymous: try fields.bool("anonymous") ?? false,
+      project: try fields.integer("project") ?? 0, root: root)
   }
 
   /// Another name, and the place that goes with it.
   func renamed(_ name: String, root: String) -> Volume {
     Volume(
-      id: id, name: name, created: created, labels: labels, options: options, isAnonymous: isAnonymous, root: root)
+      id: id, name: name, created: created, labels: labels, options: options, isAnonymous: isAnonymous,
+      project: project, root: root)
   }
 }
 

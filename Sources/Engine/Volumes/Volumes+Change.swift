@@ -70,7 +70,13 @@ extension Volumes {
           throw EngineError.invalidParameter("update \(old.name): invalid size: '\(size)': a volume can only grow")
         }
         new.options["size"] = size
-        try await withData(old) { _ in try SizedVolume.grow(old, to: bytes) }
+        try await withData(old) { data in
+          if old.project != 0 {
+            try ProjectQuota.limit(old.project, to: bytes, on: data)
+          } else {
+            try SizedVolume.grow(old, to: bytes)
+          }
+        }
       }
       let changed = new
       let record = new.record()
@@ -85,11 +91,9 @@ extension Volumes {
   /// wants one moment freezes them.
   public func clone(_ reference: String, to name: String) async throws -> Volume {
     let source = try find(reference).volume
-    return try await queue.run(source.id) {
-      let source = try find(source.id).volume
-      try await mountOnHost(source)
-      defer { if HostMount.isNeeded(source) { Task { await self.unmountIfIdle(source.id) } } }
-      return try await makeNew(name, like: source) { data in try Self.copyTree(source.mountpoint, data) }
+    return try await using([source.id]) { places in
+      let place = try Self.place(of: source, in: places)
+      return try await makeNew(name, like: source) { data in try Self.copyTree(place, data) }
     }
   }
 

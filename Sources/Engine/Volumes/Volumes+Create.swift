@@ -81,14 +81,17 @@ extension Volumes {
 
   /// Brings a volume into being: directory, row, event. `fill` writes what is to be in it before anybody can see it.
   func make(
-    _ volume: Volume, user: String?, fill: (@Sendable (_ data: String) throws -> Void)? = nil
+    _ wanted: Volume, user: String?, fill: (@Sendable (_ data: String) throws -> Void)? = nil
   ) async throws -> Volume {
-    let isFree = table.withLock { $0.names[volume.name] == nil && $0.reserved.insert(volume.name).inserted }
-    guard isFree else { throw EngineError.conflict("create \(volume.name): a volume of that name exists") }
-    defer { table.withLock { _ = $0.reserved.remove(volume.name) } }
-    let staging = "\(root)/.new-\(volume.id)"
+    let isFree = table.withLock { $0.names[wanted.name] == nil && $0.reserved.insert(wanted.name).inserted }
+    guard isFree else { throw EngineError.conflict("create \(wanted.name): a volume of that name exists") }
+    defer { table.withLock { _ = $0.reserved.remove(wanted.name) } }
+    let staging = "\(root)/.new-\(wanted.id)"
+    let volume: Volume
     do {
-      try await blocking { [self] in
+      volume = try await blocking { [self] in
+        var volume = wanted
+        if volume.sizeLimit != nil { volume.project = try ProjectQuota.free(on: root) ?? 0 }
         try Sys.mkdir(staging, mode: 0o701)
         try Sys.mkdir(staging + "/_data", mode: 0o755)
         // Whatever the umask is.
@@ -97,14 +100,15 @@ extension Volumes {
         try writeRecord(volume, in: staging)
         try Self.sync(staging, all: fill != nil)
         try install(staging, as: volume.name)
+        return volume
       }
     } catch {
-      try? await blocking { [self] in try discard(staging) }
-      throw Self.failure("create \(volume.name)", error)
+      await abandon(staging)
+      throw Self.failure("create \(wanted.name)", error)
     }
     let record = volume.record()
     do { try await metadata.write(durable: true) { try $0.insert(record) } } catch {
-      try? await blocking { [self] in try discard(directory(volume.name)) }
+      await abandon(directory(volume.name))
       throw Self.failure("create \(volume.name)", error)
     }
     table.withLock { table in
@@ -117,10 +121,14 @@ extension Volumes {
     return volume
   }
 
-  /// Makes a new volume's file system if it has one of its own, and writes its first content.
+  /// Makes a new volume's file system if it has one of its own, or its quota, and writes its first content.
   static func fill(_ staging: String, of volume: Volume, _ fill: ((_ data: String) throws -> Void)?) throws {
     let data = staging + "/_data"
-    guard volume.sizeLimit != nil else {
+    if volume.project != 0, let size = volume.sizeLimit {
+      try ProjectQuota.limit(volume.project, to: size, on: data)
+      try ProjectQuota.assign(data, to: volume.project)
+    }
+    guard volume.hasOwnFileSystem else {
       try fill?(data)
       return
     }

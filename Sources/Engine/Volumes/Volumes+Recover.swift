@@ -48,6 +48,9 @@ extension Volumes {
         logger.info("the removal of volume \(volume.name) is finished")
       } catch { logger.error("finish the removal of volume \(volume.name): \(error)") }
     }
+    // A restore that was cut short had none.
+    let limited = table.withLock { $0.byID.values.map(\.volume) }.filter { $0.project != 0 }
+    if !limited.isEmpty { try await blocking { [self] in for volume in limited { keepLimit(of: volume) } } }
     readTrash()
     try await reconcileDirectories(leaving: unreadable.union(removals.map(\.name)))
   }

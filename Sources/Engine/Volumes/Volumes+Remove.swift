@@ -19,9 +19,11 @@ extension Volumes {
   private func removeNow(_ id: String, named reference: String) async throws {
     let volume = try table.withLock { table -> Volume in
       guard let entry = table.byID[id] else { throw EngineError.notFound("get \(reference): no such volume") }
-      guard entry.users.isEmpty else {
+      // Those that run with it without holding it read it: an export, a clone.
+      let users = entry.users.union(entry.running).sorted()
+      guard users.isEmpty else {
         throw EngineError.conflict(
-          "remove \(entry.volume.name): volume is in use - [\(entry.users.sorted().joined(separator: ", "))]")
+          "remove \(entry.volume.name): volume is in use - [\(users.joined(separator: ", "))]")
       }
       guard !entry.volume.isProtected else {
         throw EngineError.conflict(
@@ -37,7 +39,7 @@ extension Volumes {
       try await blocking { [self] in try takeAway(volume) }
       try await metadata.write(durable: true) { try $0.deleteVolume(id) }
     } catch {
-      table.withLock { $0.byID[id]?.isBeingRemoved = false }
+      await keep(volume)
       throw Self.failure("remove \(volume.name)", error)
     }
     table.withLock { table in
@@ -45,6 +47,21 @@ extension Volumes {
       if table.names[volume.name] == id { table.names[volume.name] = nil }
     }
     tell("destroy", volume.name, ["driver": "local"])
+  }
+
+  /// A volume whose removal failed stays, and isn't removed by the next start either, unless its directory has gone already.
+  private func keep(_ volume: Volume) async {
+    let record = volume.record()
+    do {
+      if try await blocking({ [self] in Sys.exists(directory(volume.name)) }) {
+        try await metadata.write(durable: true) {
+          try $0.updateVolume(volume.id, name: volume.name, record: record.record)
+        }
+      }
+    } catch {
+      logger.error("volume \(volume.name) is removed at the next start, since its row can't be written: \(error)")
+    }
+    table.withLock { $0.byID[volume.id]?.isBeingRemoved = false }
   }
 
   /// The directory leaves its name: to the trash, or for good.

@@ -1,6 +1,7 @@
 import CLinux
 import Errdefs
 import Kernel
+import Logging
 import OCI
 import Synchronization
 
@@ -19,35 +20,46 @@ extension Volumes {
   public func snapshot(_ reference: String, as name: String) async throws -> VolumeSnapshot {
     try VolumeOptions.checkName(name)
     let id = try find(reference).volume.id
-    return try await queue.run(id) {
-      let volume = try find(id).volume
-      let snapshot = VolumeSnapshot(name: name, created: Sys.realtimeNanoseconds())
-      try await withData(volume) { [self] data in
-        let place = "\(snapshots(of: volume))/\(name)"
-        guard !Sys.exists(place) else {
-          throw EngineError.conflict("snapshot \(volume.name): a snapshot named \(name) exists")
-        }
-        let staging = "\(root)/.new-\(Self.newID())"
-        try Sys.mkdir(staging, mode: 0o700)
-        do {
+    let staging = "\(root)/.new-\(Self.newID())"
+    do {
+      // A large copy takes its time, so not in the volume's queue.
+      let snapshot = try await using([id]) { [self] places -> VolumeSnapshot in
+        let volume = try find(id).volume
+        let data = try Self.place(of: volume, in: places)
+        return try await blocking { [self] in
+          guard !Sys.exists("\(snapshots(of: volume))/\(name)") else { throw Self.exists(name) }
+          let snapshot = VolumeSnapshot(name: name, created: Sys.realtimeNanoseconds())
+          try Sys.mkdir(staging, mode: 0o700)
           try Sys.mkdir(staging + "/_data", mode: 0o700)
           try Self.copyTree(data, staging + "/_data")
           let json: JSON = ["created": JSON(snapshot.created)]
           try Sys.replaceFile(staging + "/snapshot.json", with: json.encoded(), mode: 0o600, durable: false)
           let top = try Sys.open(staging, O_RDONLY | O_DIRECTORY)
           try Sys.syncfs(top.raw)
-          try Sys.mkdirAll(snapshots(of: volume), mode: 0o700)
-          try Sys.rename(staging, to: place, flags: 1)
-          try Sys.syncDirectory(snapshots(of: volume))
-        } catch {
-          try discard(staging)
-          throw Self.failure("snapshot \(volume.name)", error)
+          return snapshot
         }
       }
-      tell("snapshot", volume.name, ["driver": "local", "snapshot": name])
-      return snapshot
+      return try await queue.run(id) {
+        let volume = try find(id).volume
+        try await blocking { [self] in
+          try Sys.mkdirAll(snapshots(of: volume), mode: 0o700)
+          do throws(SyscallError) { try Sys.rename(staging, to: "\(snapshots(of: volume))/\(name)", flags: 1) } catch {
+            guard error.errno == .fileExists else { throw error }
+            throw Self.exists(name)
+          }
+          try Sys.syncDirectory(snapshots(of: volume))
+          try Sys.syncDirectory(directory(volume.name))
+        }
+        tell("snapshot", volume.name, ["driver": "local", "snapshot": name])
+        return snapshot
+      }
+    } catch {
+      await abandon(staging)
+      throw Self.failure("snapshot \(reference)", error)
     }
   }
+
+  private static func exists(_ name: String) -> EngineError { .conflict("a snapshot named \(name) exists") }
 
   /// Oldest first.
   public func snapshots(_ reference: String) async throws -> [VolumeSnapshot] {
@@ -55,9 +67,14 @@ extension Volumes {
     return try await blocking { [self] in
       guard Sys.exists(snapshots(of: volume)) else { return [] }
       return try Sys.entries(of: snapshots(of: volume)).compactMap { entry in
-        guard let json = try? JSON.parse(try Sys.readFile("\(snapshots(of: volume))/\(entry.name)/snapshot.json"))
-        else { return nil }
-        return VolumeSnapshot(name: entry.name, created: json["created"]?.intValue ?? 0)
+        let record = "\(snapshots(of: volume))/\(entry.name)/snapshot.json"
+        do {
+          let json = try JSON.parse(try Sys.readFile(record, limit: 1 << 20))
+          return VolumeSnapshot(name: entry.name, created: json["created"]?.intValue ?? 0)
+        } catch {
+          logger.warning("\"\(record)\" can't be read, its snapshot is left alone: \(error)")
+          return nil
+        }
       }.sorted { ($0.created, $0.name) < ($1.created, $1.name) }
     }
   }
@@ -111,11 +128,16 @@ extension Volumes {
     try Sys.mkdir(staging, mode: 0o700)
     do {
       try Sys.mkdir(staging + "/_data", mode: 0o700)
-      try Self.fill(staging, of: volume) { try Self.copyTree(source, $0) }
+      // Until the old content is gone, both count.
+      defer { if volume.project != 0 { keepLimit(of: volume) } }
+      try Self.fill(staging, of: volume) { data in
+        if volume.project != 0 { try ProjectQuota.limit(volume.project, to: 0, on: data) }
+        try Self.copyTree(source, data)
+      }
       let top = try Sys.open(staging, O_RDONLY | O_DIRECTORY)
       try Sys.syncfs(top.raw)
-      let part = volume.sizeLimit == nil ? "/_data" : "/fs.img"
-      if volume.sizeLimit != nil { try HostMount.remove(volume) }
+      let part = volume.hasOwnFileSystem ? "/fs.img" : "/_data"
+      if volume.hasOwnFileSystem { try HostMount.remove(volume) }
       try Sys.rename(staging + part, to: directory(volume.name) + part, flags: 2)  // RENAME_EXCHANGE
       try Sys.syncDirectory(directory(volume.name))
     } catch {
@@ -123,5 +145,13 @@ extension Volumes {
       throw Self.failure("restore \(volume.name)", error)
     }
     try discard(staging)
+  }
+
+  /// Sets a volume's quota to what its size says.
+  func keepLimit(of volume: Volume) {
+    guard let size = volume.sizeLimit else { return }
+    do { try ProjectQuota.limit(volume.project, to: size, on: directory(volume.name)) } catch {
+      logger.error("the size of volume \(volume.name) isn't kept: \(error)")
+    }
   }
 }

@@ -17,11 +17,13 @@ extension Volumes {
   public func export(
     _ reference: String, compression: Compression = .none
   ) throws -> @Sendable (_ sink: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void) async throws -> Void {
-    let id = try find(reference).volume.id
+    let volume = try find(reference).volume
     return { [self] sink in
-      try await queue.run(id) {
-        try await withData(try find(id).volume) { data in
-          let top = SharedDescriptor(try Sys.open(data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
+      // A reader may take its time, so not in the volume's queue.
+      try await using([volume.id]) { places in
+        let place = try Self.place(of: volume, in: places)
+        try await blocking {
+          let top = SharedDescriptor(try Sys.open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
           let buffered = BufferedSink(sink)
           let packed = compression == .zstd ? try ZstdSink { try buffered.write($0) } : nil
           let writer = TarWriter { bytes in

@@ -11,13 +11,18 @@ extension Volumes {
   /// since the last time, and at most once a minute.
   public func usage(of reference: String) async throws -> Int64 {
     let entry = try find(reference)
+    if entry.volume.project != 0 {
+      // The kernel knows.
+      let volume = entry.volume
+      return try await blocking { [self] in try ProjectQuota.usage(volume.project, on: directory(volume.name)) }
+    }
     let now = Sys.monotonicNanoseconds()
     if let usage = entry.usage, entry.running.isEmpty || now - usage.at < Self.usageLifetime { return usage.bytes }
     let volume = entry.volume
     let place = directory(volume.name)
     let bytes = try await blocking { () -> Int64 in
       if volume.options["device"] != nil { return -1 }
-      if volume.sizeLimit != nil { return Int64(try Sys.status(place + "/fs.img").st_blocks) * 512 }
+      if volume.hasOwnFileSystem { return Int64(try Sys.status(place + "/fs.img").st_blocks) * 512 }
       return try TreeSize.measure(place + "/_data")
     }
     table.withLock { $0.byID[volume.id]?.usage = (bytes, now) }

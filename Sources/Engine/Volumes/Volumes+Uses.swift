@@ -74,20 +74,48 @@ extension Volumes {
     return places
   }
 
+  /// Does something with the files of volumes that no container need run with: they are mounted meanwhile, if they are to be. Answers
+  /// where each is found, by id; one that is gone isn't among them.
+  public func using<T: Sendable>(
+    _ ids: [String], _ body: @Sendable (_ places: [String: String]) async throws -> T
+  ) async throws -> T {
+    let user = "files-\(Self.newID().prefix(16))"
+    defer { stop(user) }
+    var places: [String: String] = [:]
+    for id in ids where places[id] == nil {
+      places[id] = try await queue.run(id) { () -> String? in
+        guard let entry = table.withLock({ $0.byID[id] }) else { return nil }
+        if entry.running.isEmpty { try await mountOnHost(entry.volume) }
+        table.withLock { _ = $0.byID[id]?.running.insert(user) }
+        return entry.volume.mountpoint
+      }
+    }
+    return try await body(places)
+  }
+
+  static func place(of volume: Volume, in places: [String: String]) throws -> String {
+    guard let place = places[volume.id] else { throw EngineError.notFound("get \(volume.name): no such volume") }
+    return place
+  }
+
   /// A container ended: what nobody else uses is unmounted, behind.
   public func unmount(containerID: String) {
+    for volume in stop(containerID) { tell("unmount", volume.name, ["container": containerID, "driver": "local"]) }
+  }
+
+  /// `user` runs with nothing any more. Answers what it ran with; what is mounted for nobody else is unmounted, behind.
+  @discardableResult
+  private func stop(_ user: String) -> [Volume] {
     let left = table.withLock { table in
       table.byID.compactMap { id, entry -> Volume? in
-        guard entry.running.contains(containerID) else { return nil }
-        table.byID[id]?.running.remove(containerID)
+        guard entry.running.contains(user) else { return nil }
+        table.byID[id]?.running.remove(user)
         table.byID[id]?.usage = nil
         return entry.volume
       }
     }
-    for volume in left { tell("unmount", volume.name, ["container": containerID, "driver": "local"]) }
-    for volume in left where HostMount.isNeeded(volume) {
-      Task { await self.unmountIfIdle(volume.id) }
-    }
+    for volume in left where HostMount.isNeeded(volume) { Task { await self.unmountIfIdle(volume.id) } }
+    return left
   }
 
   func unmountIfIdle(_ id: String) async {
@@ -106,7 +134,12 @@ extension Volumes {
       let words = (volume.options["o"] ?? "").split(separator: ",")
       try configuration.checkDevice(device, !words.contains("ro"))
     }
-    do { try await blocking { try HostMount.make(volume) } } catch {
+    do {
+      try await blocking { [self] in
+        try HostMount.make(volume)
+        try clearHalf(volume)
+      }
+    } catch {
       throw EngineError.system(
         "error while mounting volume '\(volume.mountpoint)': failed to mount local volume: \(error)", cause: error)
     }

@@ -16,7 +16,9 @@ import Synchronization
 /// <data-root>/volumes/
 ///   <name>/_data                   what containers see; the place of a host mount for volumes with options
 ///   <name>/volume.json             {id, name, created, …}: the row once more, beside the data that it is about
-///   <name>/fs.img                  a volume with a size: its file system, mounted at _data while somebody uses it
+///   <name>/fs.img                  a volume with a size where there are no project quotas: its file system, mounted at _data while
+///                                  somebody uses it
+///   <name>/filling                 what an image has is being copied into that file system
 ///   <name>/snapshots/<name>/_data  (+ snapshot.json) whole or not there
 ///   .new-<id>/                     a volume on its way in
 ///   .trash/<id>/                   a removed volume, as it was, until it is deleted for good
@@ -136,10 +138,31 @@ public final class Volumes: Sendable {
     delete(gone)
   }
 
-  func delete(_ gone: String) {
-    DispatchQueue.global(qos: .utility).async { [logger] in
-      do { try Sys.removeTree(gone) } catch { logger.warning("delete a removed volume: \(error)") }
+  /// The same for what didn't come to be: the failure that is told is another.
+  func abandon(_ path: String) async {
+    do { try await blocking { [self] in try discard(path) } } catch {
+      logger.warning("discard \"\(path)\", which is swept at the next start: \(error)")
     }
+  }
+
+  func delete(_ gone: String) {
+    DispatchQueue.global(qos: .utility).async { [logger, root] in
+      do {
+        let project = Self.project(recordedIn: gone)
+        try Sys.removeTree(gone)
+        // The limit goes after the files, so that the project is free for another volume.
+        if project != 0 { try ProjectQuota.limit(project, to: 0, on: root) }
+      } catch { logger.warning("delete a removed volume: \(error)") }
+    }
+  }
+
+  /// Of a removed volume; 0: none, or what is removed is none.
+  private static func project(recordedIn directory: String) -> UInt32 {
+    guard let text = try? Sys.readFile(directory + "/volume.json", limit: 1 << 20), let json = try? JSON.parse(text)
+    else {
+      return 0
+    }
+    return UInt32(exactly: json["project"]?.intValue ?? 0) ?? 0
   }
 
   /// 64 hexadecimal digits, as Docker names anonymous volumes.

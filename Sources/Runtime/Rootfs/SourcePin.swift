@@ -1,5 +1,5 @@
 import CLinux
-import Kernel
+public import Kernel
 
 /// What the source of a bind was when it was checked. The mount opens its path without following any link, and refuses what is
 /// something else by now.
@@ -14,7 +14,7 @@ public struct SourcePin: Sendable, Equatable {
   }
 
   /// O_PATH. ESTALE: it isn't what it was; ELOOP: a link is on the way.
-  func open(_ path: String) throws(SyscallError) -> Descriptor {
+  public func open(_ path: String) throws(SyscallError) -> Descriptor {
     let file = try Sys.openat2(path, O_PATH, resolve: Root.noSymlinks | Root.noMagicLinks, at: Sys.currentDirectory)
     let status = try Sys.fstat(file.raw)
     guard UInt64(status.st_dev) == device, UInt64(status.st_ino) == inode else {

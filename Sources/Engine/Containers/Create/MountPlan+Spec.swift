@@ -109,8 +109,9 @@ extension MountPlan {
   {
     let subpath = spec.image?["Subpath"]?.stringValue ?? ""
     guard isLocal(subpath) else { throw refuse("subpath must be a relative path within the image") }
-    guard subpath.isEmpty else { throw EngineError.notImplemented("image-subpath is not built yet: '\(spec.target)'") }
-    return Point(type: "image", name: spec.source, source: "", destination: destination, rw: !spec.readOnly)
+    var point = Point(type: "image", name: spec.source, source: "", destination: destination, rw: !spec.readOnly)
+    point.subpath = subpath
+    return point
   }
 
   /// What the kernel would refuse of a mapping with less to go by; a kind that isn't said is as the other.

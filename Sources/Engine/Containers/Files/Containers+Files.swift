@@ -170,25 +170,25 @@ extension Containers {
 
   /// In the container's queue.
   private func stoppedTree(_ container: Container, writable: Bool) async throws -> MountedTree {
-    let snapshot = try stored(container)
-    let points = container.snapshot.mounts
-    return try await blocking {
-      do {
-        var tree = try FileView.overlay(of: snapshot, writable: writable)
+    let stored = try stored(container)
+    let snapshot = container.snapshot
+    return try await volumes.using(snapshot.mounts.map(\.volumeID).filter { !$0.isEmpty }) { [self] places in
+      try await blocking { [self] in
         do {
-          try FileView.mount(points, on: &tree)
-        } catch let error as SyscallError where !writable && [.noSuchFile, .readOnlyFileSystem].contains(error.errno) {
-          // Places that no start has made yet are made as it would make them.
-          var writableTree = try FileView.overlay(of: snapshot, writable: true)
-          try FileView.mount(points, on: &writableTree)
-          tree = try FileView.overlay(of: snapshot, writable: false)
-          try FileView.mount(points, on: &tree)
+          let sources = try FileView.sources(try found(snapshot, places), writable: writable, image: imageMount)
+          let tree = try FileView.overlay(of: stored, writable: writable)
+          do { return try FileView.lay(sources, on: tree) } catch let error as SyscallError
+            where !writable && [.noSuchFile, .readOnlyFileSystem].contains(error.errno)
+          {
+            // Places that no start has made yet are made as it would make them.
+            _ = try FileView.lay(sources, on: try FileView.overlay(of: stored, writable: true))
+            return try FileView.lay(sources, on: try FileView.overlay(of: stored, writable: false))
+          }
+        } catch let error as RootfsError {
+          throw EngineError.system("open the files of container \(container.id): \(error)", cause: error)
+        } catch let error as SyscallError {
+          throw EngineError.system("open the files of container \(container.id): \(error)", cause: error)
         }
-        return tree
-      } catch let error as RootfsError {
-        throw EngineError.system("open the files of container \(container.id): \(error)", cause: error)
-      } catch let error as SyscallError {
-        throw EngineError.system("open the files of container \(container.id): \(error)", cause: error)
       }
     }
   }

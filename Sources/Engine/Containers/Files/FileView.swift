@@ -38,29 +38,60 @@ enum FileView {
 
   /// The files of a snapshot that nobody uses; writable only while its container can't start.
   static func overlay(of snapshot: Snapshot, writable: Bool) throws -> MountedTree {
-    if !writable, snapshot.lower.isEmpty {
-      return MountedTree(root: try Sys.open(snapshot.upper, O_PATH | O_DIRECTORY))
-    }
-    let root = try onThread {
+    MountedTree(root: try overlay(snapshot.lower, snapshot.upper, snapshot.work, writable: writable).duplicate())
+  }
+
+  private static func overlay(_ lower: [String], _ upper: String, _ work: String, writable: Bool) throws
+    -> SharedDescriptor
+  {
+    if !writable, lower.isEmpty { return SharedDescriptor(try Sys.open(upper, O_PATH | O_DIRECTORY)) }
+    return try onThread {
       // The way of old kernels mounts by a path for a moment: where nobody sees it.
       try Sys.unshare(CLONE_NEWNS)
       try Rootfs.leavePropagation()
       return SharedDescriptor(
         writable
-          ? try Rootfs.overlay(lower: snapshot.lower, upper: snapshot.upper, work: snapshot.work, volatile: false)
-          : try Rootfs.readOnlyOverlay([snapshot.upper] + snapshot.lower))
+          ? try Rootfs.overlay(lower: lower, upper: upper, work: work, volatile: false)
+          : try Rootfs.readOnlyOverlay([upper] + lower))
     }
-    return MountedTree(root: try root.duplicate())
   }
 
-  /// Lays volumes and binds over a tree, outer ones first. Throws ENOENT or EROFS when a place is missing and can't be made.
-  static func mount(_ points: [ContainerSnapshot.MountPoint], on tree: inout MountedTree) throws {
-    let ordered = points.filter { ["bind", "volume"].contains($0.type) && !$0.source.isEmpty }
-      .sorted { $0.destination.split(separator: "/").count < $1.destination.split(separator: "/").count }
-    for point in ordered {
-      let source = SharedDescriptor(try Sys.open(point.source, O_PATH))
-      try tree.mount(source, at: point.destination)
+  /// A tree, and where it is to be laid.
+  struct Source {
+    let root: SharedDescriptor
+    let destination: String
+  }
+
+  /// What a stopped container's mounts are, outer ones first; a tmpfs is nothing then. `found`: with their sources found, and what those
+  /// are, by destination. `writable`: only while the container can't start.
+  static func sources(
+    _ found: (snapshot: ContainerSnapshot, pins: [String: SourcePin]), writable: Bool,
+    image: (ContainerSnapshot.MountPoint) throws -> ImageMount
+  ) throws -> [Source] {
+    try found.snapshot.mounts.sorted {
+      $0.destination.split(separator: "/").count < $1.destination.split(separator: "/").count
     }
+    .compactMap { point throws -> Source? in
+      let root: SharedDescriptor
+      switch point.type {
+      case "image":
+        guard case .directory(let lower, let upper, let work) = try image(point) else { return nil }
+        root = try overlay(lower, upper, work, writable: writable && point.rw)
+      case "bind", "volume":
+        // A copy of the mount: a volume that is mounted for this alone can be unmounted meanwhile.
+        let file = try found.pins[point.destination]?.open(point.source) ?? Sys.open(point.source, O_PATH)
+        root = SharedDescriptor(try DetachedMount.copy(of: file.raw, recursive: true))
+      default: return nil
+      }
+      return Source(root: root, destination: point.destination)
+    }
+  }
+
+  /// Lays mounts over a tree. Throws ENOENT or EROFS when a place is missing and can't be made.
+  static func lay(_ sources: [Source], on tree: MountedTree) throws -> MountedTree {
+    var tree = tree
+    for source in sources { try tree.mount(source.root, at: source.destination) }
+    return tree
   }
 
   /// Runs what makes files in a tree: where its owners are others than here, as the root of those who live in it, since the kernel lets

@@ -15,6 +15,10 @@ public protocol ContainerVolumes: Sendable {
   func mount(_ uses: [VolumeUse], containerID: String) async throws -> [String: String]
   /// The container ended. Nothing mounted is no error.
   func unmount(containerID: String)
+  /// Does something with the files of volumes that no container need run with; each is where `places` says, by id.
+  func using<T: Sendable>(_ ids: [String], _ body: @Sendable (_ places: [String: String]) async throws -> T)
+    async throws
+    -> T
   /// As it is called now; nil when there is no such volume.
   func volume(id: String) -> ContainerVolume?
   /// Once, at the daemon's start: the volumes that each container holds, and those containers that run.

@@ -49,9 +49,13 @@ extension Containers {
         let image = try images.image(point.name)
         point.snapshotID = Self.imageSnapshot(id, point.destination)
         point.imageLayers = image.layers
-        let name = point.snapshotID
-        let tree = try await blocking { [snapshotter] in try snapshotter.prepare(name, layers: image.layers) }
+        let (name, subpath, reference) = (point.snapshotID, point.subpath, point.name)
+        let (tree, part) = try await blocking { [snapshotter] in
+          let tree = try snapshotter.prepare(name, layers: image.layers)
+          return (tree, subpath.isEmpty ? "" : try ImageMount.prepare(subpath, of: reference, in: tree))
+        }
         point.source = tree.upper
+        point.subpath = part
       default: break
       }
       points.append(point)
@@ -122,36 +126,52 @@ extension Containers {
       VolumeUse(id: $0.volumeID, destination: $0.destination, isWritable: $0.rw, propagation: $0.propagation)
     }
     let places = uses.isEmpty ? [:] : try await volumes.mount(uses, containerID: snapshot.id)
-    return try await blocking { [self] in
-      var snapshot = snapshot
-      var pins: [String: SourcePin] = [:]
-      for index in snapshot.mounts.indices {
-        var point = snapshot.mounts[index]
-        switch point.type {
-        case "volume":
-          if let place = places[point.volumeID] { point.source = place }
-          guard !point.subpath.isEmpty else { break }
-          let (path, pin) = try MountSource.subpath(point.subpath, of: point.source)
+    return try await blocking { [self] in try found(snapshot, places) }
+  }
+
+  /// The same for volumes that are in their places, by id.
+  func found(_ snapshot: ContainerSnapshot, _ places: [String: String]) throws
+    -> (snapshot: ContainerSnapshot, pins: [String: SourcePin])
+  {
+    var snapshot = snapshot
+    var pins: [String: SourcePin] = [:]
+    for index in snapshot.mounts.indices {
+      var point = snapshot.mounts[index]
+      switch point.type {
+      case "volume":
+        if let place = places[point.volumeID] { point.source = place }
+        guard !point.subpath.isEmpty else { break }
+        let (path, pin) = try MountSource.subpath(point.subpath, of: point.source)
+        point.source = path
+        pins[point.destination] = pin
+      case "bind":
+        guard let (path, pin) = try MountSource.bind(point, configuration.bindPolicy) else { break }
+        point.source = path
+        pins[point.destination] = pin
+      case "image":
+        switch try imageMount(point) {
+        case .file(let path):
+          point.type = "bind"
           point.source = path
-          pins[point.destination] = pin
-        case "bind":
-          guard let (path, pin) = try MountSource.bind(point, configuration.bindPolicy) else { break }
-          point.source = path
-          pins[point.destination] = pin
-        case "image":
-          guard let tree = snapshotter.snapshot(point.snapshotID) else {
-            throw EngineError.system("the file system of image mount \(point.destination) is missing")
-          }
+          point.options = ["bind", "rprivate"] + (point.rw ? [] : ["ro"])
+        case .directory(let lower, let upper, let work):
           point.options =
-            tree.lower.map { "lowerdir+=" + $0 }
-            + ["upperdir=" + tree.upper, "workdir=" + tree.work, "index=off", "metacopy=off", "redirect_dir=off"]
+            lower.map { "lowerdir+=" + $0 }
+            + ["upperdir=" + upper, "workdir=" + work, "index=off", "metacopy=off", "redirect_dir=off"]
             + (point.rw ? [] : ["ro"])
-        default: break
         }
-        snapshot.mounts[index] = point
+      default: break
       }
-      return (snapshot, pins)
+      snapshot.mounts[index] = point
     }
+    return (snapshot, pins)
+  }
+
+  func imageMount(_ point: MountPlan.Point) throws -> ImageMount {
+    guard let tree = snapshotter.snapshot(point.snapshotID) else {
+      throw EngineError.system("the file system of image mount \(point.destination) is missing")
+    }
+    return try ImageMount(point.subpath, in: tree)
   }
 
   /// With the volumes' names as they are now.
