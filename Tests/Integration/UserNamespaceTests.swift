@@ -55,6 +55,38 @@ struct UserNamespaceTests {
     }
   }
 
+  @Test("terminals and streams belong to the container's user, also of an exec; an init; and nothing is left")
+  func streams() throws {
+    try with { daemon in
+      let script = "echo out >/dev/stdout; echo err >/dev/stderr; stat -Lc %u /dev/stdout"
+      for user in ["0", "1000"] {
+        let result = try daemon.ok("run", "--rm", "-u", user, "busybox", "sh", "-c", script)
+        #expect(result.lines == ["out", user] && result.err == "err\n", "\(result)")
+      }
+      try daemon.ok("run", "-d", "--name", "lasting", "--init", "busybox", "sleep", "1000")
+      let exec = try daemon.ok("exec", "-u", "1000", "lasting", "sh", "-c", script)
+      #expect(exec.lines == ["out", "1000"] && exec.err == "err\n", "\(exec)")
+      let session = try TerminalSession(
+        daemon.berth,
+        ["run", "--rm", "-it", "-u", "1000", "busybox", "sh", "-c", "tty; stat -c %u /dev/pts/0 /dev/console"])
+      #expect(try session.end() == 0)
+      #expect(session.screen.contains("/dev/pts/0") && session.screen.contains("1000\r\n1000"), "\(session.screen)")
+      func counts() throws -> [Int] {
+        let pid = try #require(daemon.process?.pid)
+        return [
+          try Sys.entries(of: "/proc/\(pid)/fd").count, try Sys.entries(of: "\(daemon.folder)/run/containers").count,
+          try Sys.entries(of: "\(daemon.folder)/data/containers").count,
+        ]
+      }
+      for _ in 0..<4 { try daemon.ok("run", "--rm", "busybox", "true") }
+      let before = try counts()
+      for _ in 0..<15 { try daemon.ok("run", "--rm", "busybox", "true") }
+      let after = try counts()
+      // What has ended is removed behind: one or two may still be on their way.
+      #expect(zip(after, before).allSatisfy { $0 <= $1 + 8 }, "\(before) \(after)")
+    }
+  }
+
   @Test("the network is the user namespace's own: sysctls, ping and addresses; published ports")
   func network() throws {
     try with { daemon in
@@ -71,6 +103,19 @@ struct UserNamespaceTests {
       // Ordinary users may ping: all groups that there are.
       let ping = try daemon.ok("run", "--rm", "busybox", "cat", "/proc/sys/net/ipv4/ping_group_range")
       #expect(ping.line == "0\t69999", "\(ping)")
+      // A network of one's own with names, and a published port.
+      try daemon.ok("network", "create", "own")
+      try daemon.ok(
+        "run", "-d", "--name", "web", "--network", "own", "-p", "127.0.0.1:0:80", "busybox", "sh", "-c",
+        "mkdir /w; echo page >/w/index.html; httpd -h /w; touch /up; sleep 1000")
+      try daemon.ok("exec", "web", "sh", "-c", "until [ -e /up ]; do usleep 1000; done")
+      let page = try daemon.ok("run", "--rm", "--network", "own", "busybox", "wget", "-qO-", "http://web/")
+      #expect(page.line == "page", "\(page)")
+      let port = try daemon.ok("port", "web", "80/tcp").line
+      let busybox = try #require(ProcessEnvironment.find("busybox"))
+      #expect(try Command(path: busybox).run(["wget", "-qO-", "http://\(port)/"]).line == "page")
+      try daemon.ok("rm", "-f", "web")
+      try daemon.ok("network", "rm", "own")
       let none = try daemon.ok("run", "--rm", "--network", "none", "busybox", "ls", "/sys/class/net")
       #expect(none.line == "lo")
     }

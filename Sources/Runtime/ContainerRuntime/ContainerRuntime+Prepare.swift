@@ -74,6 +74,10 @@ extension ContainerRuntime {
       }
     // In a user namespace the child may not open what is the host's; where we may not either, it is left to the child, which can.
     let opens = namespaces.hasUser ? try isPrivileged() : false
+    if opens, !request.terminal {
+      let linux = plan.spec.linux
+      try stdio.give(to: MountedTree.Owners(users: linux.uidMappings, groups: linux.gidMappings).outside(0, 0))
+    }
     var prepared = try plan.borrow()
     let mappings = MappingNamespaces(linux: plan.spec.linux, joined: namespaces.joinedUser)
     let initStage: InitStage

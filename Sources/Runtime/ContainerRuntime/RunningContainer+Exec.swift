@@ -28,11 +28,13 @@ extension Launch {
   ) throws(LaunchFailure) -> (process: ContainerProcess, warnings: [String]) {
     var kinds = kinds
     var entering: [Launch.Joined] = []
+    var root: (uid: UInt32, gid: UInt32)?
     do throws(SyscallError) {
       if kinds.contains(.user) {
         // Given by a path it may be our own, which can't be entered.
         let user = try Sys.namespace(pidfd: pidfd, pid: pid, RuntimeSpec.NamespaceKind.user.cloneFlag)
         if try Sys.isOwnNamespace(user.raw, "user") { kinds.removeAll { $0 == .user } }
+        if kinds.contains(.user), !request.terminal { root = try ContainerRuntime.Stdio.root(ofProcess: pid) }
       }
       if kinds.contains(.pid) {
         let pidNamespace = try Sys.namespace(pidfd: pidfd, pid: pid, RuntimeSpec.NamespaceKind.pid.cloneFlag)
@@ -45,6 +47,7 @@ extension Launch {
     }
     // Who isn't the host's root may enter the others only as root of the user namespace, from which it can't come back.
     let userFirst = kinds.contains(.user) ? try !ContainerRuntime.isPrivileged() : false
+    if !userFirst { try stdio.give(to: root) }
     let first: UInt64 =
       userFirst
       ? RuntimeSpec.NamespaceKind.user.cloneFlag | (entering.isEmpty ? 0 : RuntimeSpec.NamespaceKind.pid.cloneFlag) : 0

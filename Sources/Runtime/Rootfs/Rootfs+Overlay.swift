@@ -31,10 +31,11 @@ extension Rootfs {
 
   /// As `overlay`, of layers whose owners are shown through a user namespace: the files of the layers keep the ids that the image gave
   /// them, and so do those that are written, while a container in that namespace runs as other ids of the host (Linux 5.19). `upper` and
-  /// `work` are in one directory. `root`: the host's ids of the namespace's 0, as whom the overlay writes. For a single-threaded process.
+  /// `work` are in one directory. `root`: the host's ids of the namespace's 0, as whom the overlay writes. `attached`: the way of older kernels. For a
+  /// single-threaded process, or a thread that shares its root directory with no other.
   public static func overlay(
     lower: [String], upper: String, work: String, volatile: Bool, mappedBy namespace: SharedDescriptor,
-    root: (uid: UInt32, gid: UInt32)
+    root: (uid: UInt32, gid: UInt32), attached: Bool = false
   ) throws(RootfsError) -> Descriptor {
     var object = upper
     do throws(SyscallError) {
@@ -58,6 +59,7 @@ extension Rootfs {
       )
       return try withExtendedLifetime((layers, writable)) { () throws(SyscallError) in
         do throws(SyscallError) {
+          guard !attached else { throw SyscallError("fsconfig", upper, .invalidArgument) }
           return try writing(as: root) { () throws(SyscallError) in
             try newOverlay(lower: names, upper: upperName, work: workName, volatile: volatile)
           }
