@@ -157,7 +157,7 @@ let package = Package(
 
     // Tests
     .executableTarget(
-      name: "launch-probe", dependencies: ["ContainerRuntime", "Cgroups", "OCI", "Kernel", "CLinux"],
+      name: "launch-probe", dependencies: ["ContainerRuntime", "Cgroups", "Seccomp", "OCI", "Kernel", "CLinux"],
       path: "Tests/LaunchProbe",
       swiftSettings: common, linkerSettings: fullyStatic),
     .target(
@@ -177,7 +177,7 @@ let package = Package(
     tests(
       "ShimTests",
       ["Shim", "berth-shim", "Cgroups", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
-    tests("Integration", ["Kernel", "OCI", "CLinux", "RegistryFixture", "Snapshots", nioHTTP1]),
+    tests("Integration", ["Kernel", "OCI", "CLinux", "RegistryFixture", "Snapshots", "launch-probe", nioHTTP1]),
     tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
     tests("EventsTests", ["Events", "OCI"]),
     tests("ContainersTests", ["Containers", "Cgroups", "Terminal", "OCI", "Errdefs", "Kernel", "CLinux"]),

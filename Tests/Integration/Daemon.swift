@@ -18,6 +18,8 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
   }
   private(set) var process: RunningCommand?
   private let flags: [String]
+  /// A program, with its arguments, that executes the daemon.
+  private let launcher: [String]
   /// What the daemon sees in place of these files of `/etc`.
   private let etc: [String: String]
   /// The mount namespace in which it sees them: the next start's, too, since the network namespaces are bound there.
@@ -27,7 +29,8 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
 
   /// Starts it and loads busybox.
   init(
-    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], host: HostNamespace? = nil
+    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], host: HostNamespace? = nil,
+    through launcher: [String] = []
   ) throws {
     guard !Self.bin.isEmpty else { throw EnvironmentError.notBuilt }
     var template = Array("/tmp/berth-test-XXXXXX\0".utf8CString)
@@ -36,6 +39,7 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     self.flags = flags
     self.etc = etc
     hostNamespace = host
+    self.launcher = launcher
     try Sys.mkdir("\(folder)/run")
     try start()
     if busybox {
@@ -70,6 +74,10 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     if let launcher = hostNamespace?.launcher {
       arguments = launcher + [program] + arguments.dropFirst()
       program = launcher[0]
+    }
+    if let first = launcher.first {
+      arguments = launcher + [program] + arguments.dropFirst()
+      program = first
     }
     let pid = try spawn(
       program, arguments,
@@ -140,9 +148,9 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
   /// A daemon for the length of `body`; its log is shown when the body throws.
   static func with<T>(
     flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], host: HostNamespace? = nil,
-    _ body: (Daemon) throws -> T
+    through launcher: [String] = [], _ body: (Daemon) throws -> T
   ) throws -> T {
-    let daemon = try Daemon(flags: flags, busybox: busybox, etc: etc, host: host)
+    let daemon = try Daemon(flags: flags, busybox: busybox, etc: etc, host: host, through: launcher)
     do {
       let result = try body(daemon)
       try daemon.close()

@@ -23,6 +23,7 @@ struct LaunchProbe {
   var trace = false
 
   static func main() throws {
+    if CommandLine.arguments.dropFirst().first == "deny" { try Denial.run(CommandLine.arguments.dropFirst(2)) }
     var probe = LaunchProbe()
     var arguments = CommandLine.arguments.dropFirst()
     func value() -> String { arguments.popFirst() ?? "" }

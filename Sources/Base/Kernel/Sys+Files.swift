@@ -172,7 +172,7 @@ extension Sys {
   }
 
   public static func exists(_ path: String, at directory: Int32 = AT_FDCWD) -> Bool {
-    faccessat(directory, path, F_OK, 0) == 0
+    cl_faccessat(directory, path, F_OK) == 0
   }
 
   public static func fileSystem(_ fd: Int32) throws(SyscallError) -> statfs {

@@ -3,16 +3,28 @@ public import CLinux
 extension Sys {
   /// clone3(2). Answers 0 in the child, which goes on in the caller's code: only a single-threaded program may do so.
   /// In the parent, the child's pid and its pidfd. `cgroup` >= 0: a cgroup v2 directory to be born in (Linux 5.7).
+  ///
+  /// Without a cgroup clone(2) does as well where clone3 is denied: container engines' filters can't look into its flags.
   public static func clone3(flags: UInt64, cgroup: Int32 = -1) throws(SyscallError) -> (pid: pid_t, pidfd: Int32) {
     var pidfd: Int32 = -1
-    let pid = try retrying("clone3") { cl_clone3(flags, &pidfd, cgroup) }
+    let pid: Int
+    do throws(SyscallError) {
+      pid = try retrying("clone3") { cl_clone3(flags, &pidfd, cgroup) }
+    } catch  where cgroup < 0 && isMissing(error.errno) {
+      pid = try retrying("clone") { cl_clone(flags, &pidfd, SIGCHLD) }
+    }
     return (pid_t(pid), pidfd)
   }
 
   /// clone3(2) with CLONE_PARENT: the child is one of the caller's own parent, who reaps it.
   public static func cloneSibling(flags: UInt64) throws(SyscallError) -> (pid: pid_t, pidfd: Int32) {
     var pidfd: Int32 = -1
-    let pid = try retrying("clone3") { cl_clone3_parent(flags, &pidfd) }
+    let pid: Int
+    do throws(SyscallError) {
+      pid = try retrying("clone3") { cl_clone3_parent(flags, &pidfd) }
+    } catch  where isMissing(error.errno) {
+      pid = try retrying("clone") { cl_clone(flags | 0x8000, &pidfd, 0) }  // CLONE_PARENT
+    }
     return (pid_t(pid), pidfd)
   }
 
@@ -127,12 +139,37 @@ extension Sys {
 
   public static func setsid() throws(SyscallError) { try retrying("setsid") { CLinux.setsid() } }
 
-  /// close_range(2), Linux 5.9; marks close-on-exec instead when `closeOnExec` (5.11).
+  /// close_range(2), Linux 5.9; marks close-on-exec instead when `closeOnExec` (5.11). Where a filter or the kernel has no such call,
+  /// one descriptor after the other, as far as there may be any.
   public static func closeRange(from first: UInt32, through last: UInt32 = .max, closeOnExec: Bool = false)
     throws(SyscallError)
   {
-    try retrying("close_range") { cl_close_range(first, last, closeOnExec ? 4 : 0) }
+    do throws(SyscallError) {
+      try retrying("close_range") { cl_close_range(first, last, closeOnExec ? 4 : 0) }
+    } catch  where isMissing(error.errno) || error.errno == .invalidArgument {
+      // RLIMIT_NOFILE may have been lowered since they were opened; fs.nr_open begins with 1 << 20.
+      let limit = try UInt32(clamping: min(max(getrlimit(7).hard, 1 << 16), 1 << 20))
+      guard first <= last, first < limit else { return }
+      for number in first...min(last, limit - 1) {
+        let fd = Int32(bitPattern: number)
+        if closeOnExec { _ = cl_fcntl(fd, F_SETFD, Int(FD_CLOEXEC)) } else { _ = CLinux.close(fd) }
+      }
+    }
   }
+
+  /// Closes all from that number on but these.
+  public static func closeAll(from first: Int32, except kept: [Int32]) throws(SyscallError) {
+    var next = first
+    for number in kept.sorted() where number >= next {
+      if number > next { try closeRange(from: UInt32(next), through: UInt32(number - 1)) }
+      next = number + 1
+    }
+    try closeRange(from: UInt32(next))
+  }
+
+  /// What a kernel answers that lacks a call, or a seccomp filter that denies it: older ones of container engines know no other answer to
+  /// what is new than EPERM.
+  public static func isMissing(_ errno: Errno) -> Bool { errno == .noSuchCall || errno == .notPermitted }
 
   public struct SystemName: Sendable {
     public let sysname, nodename, release, version, machine: String

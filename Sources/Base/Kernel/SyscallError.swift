@@ -16,7 +16,18 @@ public struct SyscallError: Error, Sendable, Equatable, CustomStringConvertible 
 
   /// `mount "/proc": permission denied`
   public var description: String {
-    object.isEmpty ? "\(call): \(errno)" : "\(call) \"\(object)\": \(errno)"
+    (object.isEmpty ? "\(call): \(errno)" : "\(call) \"\(object)\": \(errno)") + hint
+  }
+
+  /// What may be the matter with a call that has no substitute.
+  private var hint: String {
+    switch (errno, call) {
+    case (.noSuchCall, _): " (Linux 5.12 or later is needed, and no seccomp filter that denies this call)"
+    case (.notPermitted, "open_tree"), (.notPermitted, "move_mount"), (.notPermitted, "fsopen"),
+      (.notPermitted, "mount_setattr"), (.notPermitted, "openat2"), (.notPermitted, "pidfd_open"):
+      " (CAP_SYS_ADMIN is missing, or a seccomp filter denies this call)"
+    default: ""
+    }
   }
 
   /// The same failure, told of an object that means more to the reader (`"/proc" in rootfs of 3f2a…`).

@@ -34,10 +34,11 @@ struct Launch: ~Copyable {
       let ours = Descriptor(owning: ends.0)
       let theirs = Descriptor(owning: ends.1)
       let child = try Self.within(entering) { () throws(SyscallError) in
-        let child = try Sys.clone3(flags: through == nil ? flags : 0, cgroup: cgroup)
+        let (child, inCgroup) = try Self.bear(through == nil ? flags : 0, cgroup)
         if child.pid == 0 {
           // Held by us, the parent's end would hide its death.
           _ = CLinux.close(ours.raw)
+          if !inCgroup { Self.enter(cgroup, theirs.raw) }
           if let through { Self.inBetween(theirs.raw, through, flags) }
           Self.inChild(theirs.raw, body)
         }
@@ -53,10 +54,33 @@ struct Launch: ~Copyable {
     }
   }
 
+  /// False with the child: it wasn't born in the cgroup, and is to enter it.
+  private static func bear(_ flags: UInt64, _ cgroup: Int32) throws(SyscallError) -> (
+    child: (pid: pid_t, pidfd: Int32), inCgroup: Bool
+  ) {
+    do throws(SyscallError) {
+      return (try Sys.clone3(flags: flags, cgroup: cgroup), true)
+    } catch  where cgroup >= 0 && Sys.isMissing(error.errno) {
+      return (try Sys.clone3(flags: flags), false)
+    }
+  }
+
+  /// The way into a v2 group without CLONE_INTO_CGROUP, for a child that has done nothing yet.
+  private static func enter(_ cgroup: Int32, _ channel: Int32) {
+    do throws(SyscallError) { try Sys.writeFile("cgroup.procs", "0", at: cgroup) } catch {
+      Stage(channel: channel).fail(
+        LaunchFailure(
+          step: "cgroup", errno: error.errno.rawValue, object: "cgroup.procs", message: "join cgroup: \(error)"))
+    }
+  }
+
   /// The process in between: enters, bears the child as a child of its own parent (CLONE_PARENT), says so and ends. Comes back in the
   /// child alone.
   private static func inBetween(_ channel: Int32, _ enter: () throws(SyscallError) -> Void, _ flags: UInt64) {
     do throws(SyscallError) {
+      // The owner of the user namespace that we enter may look into processes of his own, as we are one then: not into this one, and not
+      // into the child before it says so itself.
+      try Sys.prctl(4, 0)
       try enter()
       let child = try Sys.cloneSibling(flags: flags)
       if child.pid == 0 { return }
@@ -219,6 +243,8 @@ struct Launch: ~Copyable {
       }
     } catch  where error.errno == .noSuchProcess || error.errno == .noSuchFile {
       return []  // it has ended, and what it says of that is yet to be heard
+    } catch  where (error.errno == .permissionDenied || error.errno == .notPermitted) && geteuid() != 0 {
+      return []  // an ordinary user may not look into a child that hides from the user namespace it is in
     } catch {
       throw end(LaunchFailure(step: "launch", errno: error.errno.rawValue, object: error.object, message: "\(error)"))
     }

@@ -39,7 +39,12 @@ enum ProgramLookup {
     let status = try Sys.status(path)
     guard status.st_mode & 0o170000 != 0o040000 else { throw SyscallError("exec", path, .isDirectory) }
     // AT_EACCESS is answered by faccessat2 (Linux 5.8) for the ids that exec will have.
-    try Sys.retrying("access", path) { faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) }
+    do throws(SyscallError) {
+      try Sys.retrying("access", path) { faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) }
+    } catch  where Sys.isMissing(error.errno) {
+      // Real and effective ids are the same by now.
+      try Sys.retrying("access", path) { cl_faccessat(AT_FDCWD, path, X_OK) }
+    }
     guard status.st_mode & 0o111 != 0 else { throw SyscallError("exec", path, .permissionDenied) }
   }
 }
