@@ -22,9 +22,7 @@ struct ProcessStage {
     let process = request.process
 
     try stage.enter(.user)
-    let root = try stage.attempt("open root directory") { () throws(SyscallError) in try Root("/") }
-    let user = try UserLookup(
-      request.user, additional: request.additionalGroups, user: process.user, in: root, stage: stage)
+    let user = try lookUpUser(stage)
 
     try stage.enter(.stdio)
     try setStdio(owner: user.uid, stage)
@@ -46,6 +44,11 @@ struct ProcessStage {
     if let policy = request.memoryPolicy { try policy.apply(stage) }
     if let persona = request.personality {
       try stage.attempt("set personality") { () throws(SyscallError) in try Sys.personality(persona) }
+    }
+
+    try stage.enter(.descriptors)
+    try stage.attempt("close descriptors") { () throws(SyscallError) in
+      try closeOthers(than: [stage.channel] + (gate.map { [$0] } ?? []))
     }
 
     try stage.enter(.directory)
@@ -75,7 +78,7 @@ struct ProcessStage {
     if waits { try awaitGo(stage) }
     if let gate {
       try stage.attempt("await start") { () throws(SyscallError) in
-        try StartGate.await(gate, channel: stage.channel, keeping: request.preserved)
+        try StartGate.await(gate, channel: stage.channel)
       }
     }
 
@@ -95,6 +98,7 @@ struct ProcessStage {
 
     try stage.enter(.seccomp)
     try stage.attempt("close_range") { () throws(SyscallError) in
+      // What a hook has let us inherit.
       try Sys.closeRange(from: UInt32(3 + request.preserved), closeOnExec: true)
     }
     if process.noNewPrivileges {
@@ -109,6 +113,21 @@ struct ProcessStage {
 
     try stage.enter(.exec)
     throw ProgramLookup.failure(Sys.execve(path, process.args, environment), path, process.args[0], stage: stage)
+  }
+
+  private func lookUpUser(_ stage: Stage) throws(LaunchFailure) -> UserLookup {
+    let root = try stage.attempt("open root directory") { () throws(SyscallError) in try Root("/") }
+    return try UserLookup(
+      request.user, additional: request.additionalGroups, user: request.process.user, in: root, stage: stage)
+  }
+
+  /// All that the program isn't to have; among the numbers that it is to have, those of ours, which are close-on-exec.
+  private func closeOthers(than kept: [Int32]) throws(SyscallError) {
+    try Sys.closeAll(from: 3 + request.preserved, except: kept)
+    for number in 3..<3 + request.preserved where !kept.contains(number) {
+      let flags = cl_fcntl(number, F_GETFD, 0)
+      if flags >= 0, flags & FD_CLOEXEC != 0 { _ = CLinux.close(number) }
+    }
   }
 
   private func setStdio(owner: UInt32, _ stage: Stage) throws(LaunchFailure) {

@@ -52,6 +52,9 @@ struct Stage {
     case stdio
     /// Before the capabilities to raise them are gone.
     case limits
+    /// All that we hold but the line to the parent is closed, not merely marked: until the exec has read program and interpreter, an open
+    /// directory of the host leads there by `/proc/self/fd/N/..`, for a working directory and a program alike (CVE-2024-21626).
+    case descriptors
     /// The working directory while we may go anywhere, and again as the user if that was denied.
     case directory
     /// Bounding set, then groups and ids, then the other sets: each needs the ones before.

@@ -70,14 +70,7 @@ public struct StartGate: ~Copyable {
   }
 
   /// The child's part: waits for whoever opens the gate, and speaks to them over `channel` from then on.
-  static func await(_ listener: Int32, channel: Int32, keeping preserved: Int32) throws(SyscallError) {
-    // The creator's callers wait for the end of descriptors that they forgot to close for us.
-    var next = 3 + preserved
-    for kept in [channel, listener].sorted() where kept >= next {
-      if kept > next { try Sys.closeRange(from: UInt32(next), through: UInt32(kept - 1)) }
-      next = kept + 1
-    }
-    try Sys.closeRange(from: UInt32(next))
+  static func await(_ listener: Int32, channel: Int32) throws(SyscallError) {
     while true {
       let connection = try Sys.accept(listener).take()
       try Sys.dup3(connection, onto: channel)
