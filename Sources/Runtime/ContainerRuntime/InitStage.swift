@@ -109,8 +109,8 @@ final class InitStage {
       _ = try mounter.root.makeDirectory(request.process.cwd)
     }
     try stage.mounting { () throws(RootfsError) in
-      try Rootfs.mask(spec.linux.maskedPaths, in: mounter.root)
-      try Rootfs.makeReadOnly(spec.linux.readonlyPaths, in: mounter.root)
+      try Rootfs.mask(spec.linux.maskedPaths, in: mounter.root, mounter.kernelMounts)
+      try Rootfs.makeReadOnly(spec.linux.readonlyPaths, in: mounter.root, mounter.kernelMounts)
       if spec.root?.readonly == true { try mounter.makeRootReadOnly() }
     }
 

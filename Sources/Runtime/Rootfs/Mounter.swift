@@ -7,6 +7,8 @@ public struct Mounter: ~Copyable {
   public let root: Root
   /// The container's procfs before anything was mounted over it: sysctls and `oom_score_adj` are written through this one.
   private var proc: Descriptor?
+  /// What was mounted last on `/proc` and `/sys`.
+  private var kernel = KernelMounts()
   private let cgroups: CgroupMounts?
   /// By destination.
   private let pins: [String: SourcePin]
@@ -79,6 +81,9 @@ public struct Mounter: ~Copyable {
     } catch { throw Self.failure(mount, error) }
   }
 
+  /// Where `/proc` and `/sys` are, whatever their names have come to lead to.
+  public var kernelMounts: KernelMounts { kernel }
+
   /// The container's `/proc`, if one was mounted.
   public mutating func takeProc() -> Descriptor? { proc.take() }
 
@@ -115,7 +120,7 @@ public struct Mounter: ~Copyable {
     return try DetachedMount.copy(of: file.raw, recursive: options.recursive)
   }
 
-  private borrowing func bind(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ given: SharedDescriptor?)
+  private mutating func bind(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ given: SharedDescriptor?)
     throws(SyscallError)
   {
     let source =
@@ -136,13 +141,25 @@ public struct Mounter: ~Copyable {
     if options.recursiveSet | options.recursiveClear != 0 {
       try Sys.mountSetAttributes(tree, set: options.recursiveSet, clear: options.recursiveClear, recursive: true)
     }
-    let isDirectory = try Sys.fstat(tree).type == FileType.directory
-    let place = try destination(of: mount, isDirectory: isDirectory, following: !options.destinationIsNotFollowed)
+    let status = try Sys.fstat(tree)
+    // What others believe of processes and labels is read there (CVE-2019-16884): nothing but the root of a procfs.
+    if Self.cleaned(mount.destination) == "/proc", try !Self.isProcRoot(tree, status) { throw Self.notProc }
+    let place = try destination(
+      of: mount, isDirectory: status.type == FileType.directory, following: !options.destinationIsNotFollowed)
     try Sys.moveMount(tree, to: "", at: place.raw)
     if options.propagation == MountOptions.unbindable {
       // Last: what is unbindable can't be moved to everywhere.
       try Sys.mountSetAttributes(tree, propagation: options.propagation, recursive: options.propagationRecursive)
     }
+    kernel.note(mount.destination, source)
+  }
+
+  private static func isProcRoot(_ mount: Int32, _ status: stat) throws(SyscallError) -> Bool {
+    try Sys.fileSystem(mount).f_type == 0x9fa0 && status.st_ino == 1  // PROC_SUPER_MAGIC, PROC_ROOT_INO
+  }
+
+  private static var notProc: SyscallError {
+    SyscallError("mount", "/proc\" (cannot be mounted because it is not of type proc)\"", .notPermitted)
   }
 
   /// The link of the host again; one that is there must be the same.
@@ -159,6 +176,7 @@ public struct Mounter: ~Copyable {
 
   private mutating func mountFileSystem(_ mount: RuntimeSpec.Mount, _ options: MountOptions) throws(SyscallError) {
     let type = mount.type ?? "none"
+    if type != "proc", Self.cleaned(mount.destination) == "/proc" { throw Self.notProc }
     var data = options.data
     let place: Descriptor
     if type == "tmpfs" || type == "ramfs" {
@@ -191,7 +209,9 @@ public struct Mounter: ~Copyable {
     if options.propagation == MountOptions.shared || options.propagation == MountOptions.unbindable {
       try Sys.mountSetAttributes(detached.raw, propagation: options.propagation)
     }
-    if type == "proc", mount.destination == "/proc" { proc = Descriptor(owning: detached.take()) }
+    let isProc = type == "proc" && Self.cleaned(mount.destination) == "/proc"
+    if isProc { proc = try detached.duplicate() }
+    kernel.note(mount.destination, SharedDescriptor(detached))
   }
 
   private borrowing func mountCgroups(_ mount: RuntimeSpec.Mount, _ options: MountOptions) throws(SyscallError) {

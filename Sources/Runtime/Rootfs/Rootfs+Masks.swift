@@ -6,7 +6,9 @@ extension Rootfs {
   ///
   /// The null device is the host's, and it is verified: the container's own `/dev/null` may be a link to whatever its image
   /// wants to be made writable (CVE-2025-31133).
-  public static func mask(_ paths: [String], in root: borrowing Root) throws(RootfsError) {
+  public static func mask(_ paths: [String], in root: borrowing Root, _ kernel: KernelMounts = KernelMounts())
+    throws(RootfsError)
+  {
     guard !paths.isEmpty else { return }
     var null: Descriptor?
     // The first directory gets the mount itself and the others copies: a detached mount that is dropped costs the kernel a grace
@@ -16,7 +18,7 @@ extension Rootfs {
       do throws(SyscallError) {
         let place: Descriptor
         do throws(SyscallError) {
-          place = try root.open(path, O_PATH)
+          place = try kernel.open(path, in: root)
         } catch  where error.errno == .noSuchFile || error.errno == .notDirectory { continue }
         if try Sys.fstat(place.raw).type != FileType.directory {
           if null == nil { null = try hostNull() }
@@ -49,12 +51,14 @@ extension Rootfs {
   }
 
   /// Makes paths read-only, with what is mounted below them. What is absent stays absent.
-  public static func makeReadOnly(_ paths: [String], in root: borrowing Root) throws(RootfsError) {
+  public static func makeReadOnly(
+    _ paths: [String], in root: borrowing Root, _ kernel: KernelMounts = KernelMounts()
+  ) throws(RootfsError) {
     for path in paths {
       do throws(SyscallError) {
         let place: Descriptor
         do throws(SyscallError) {
-          place = try root.open(path, O_PATH)
+          place = try kernel.open(path, in: root)
         } catch  where error.errno == .noSuchFile || error.errno == .notDirectory { continue }
         let copy = try DetachedMount.copy(of: place.raw, recursive: true)
         try Sys.mountSetAttributes(copy.raw, set: MountOptions.readOnly, recursive: true)
