@@ -34,7 +34,10 @@ struct RootlessTests {
         "id -u; touch /made; echo x > /dev/null && ls -l /dev/null | cut -c1; hostname; mount -t tmpfs none /tmp && echo mounted; until ls /done; do sleep 0.1; done 2> /dev/null > /dev/null"
       ) {
         // As root of the namespace with everything, to see what that is good for.
-        $0.spec.process?.capabilities = nil
+        let all = ContainerRuntime.capabilityNames
+        $0.spec.process?.capabilities?.bounding = all
+        $0.spec.process?.capabilities?.effective = all
+        $0.spec.process?.capabilities?.permitted = all
       },
       execs: [sandbox.exec(["sh", "-c", "hostname; touch /done"])], options: ["--as", "4321"])
     #expect(outcome.failure == nil && outcome.code == 0, "\(outcome)")

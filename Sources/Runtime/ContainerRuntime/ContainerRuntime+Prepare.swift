@@ -18,7 +18,7 @@ extension ContainerRuntime {
     let request = try ProcessRequest(plan)
     let linux = plan.spec.linux
     let namespaces = try NamespaceSetup(linux)
-    try Sysctl.validate(linux.sysctl, linux)
+    try Sysctl.validate(linux.sysctl, plan.spec)
     try ConfigurationCheck.run(plan.spec)
     let devices = try NetDevices(linux)
 

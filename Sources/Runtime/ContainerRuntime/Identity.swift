@@ -9,16 +9,15 @@ struct Identity {
   /// Capabilities that we lack ourselves are left out with a warning.
   init(_ request: ProcessRequest, _ user: UserLookup, _ stage: Stage) throws(LaunchFailure) {
     self.user = user
+    // To setresuid(2) and its like -1 is no id but "as it is": root's.
+    guard user.uid != .max, user.gid != .max, !user.groups.contains(.max) else {
+      throw stage.failure(EINVAL, "\(user.uid):\(user.gid)", "4294967295 is no user or group id")
+    }
     if !request.unknownCapabilities.isEmpty {
       stage.warn("unknown capabilities are left out: \(request.unknownCapabilities.joined(separator: ", "))")
     }
     let ours = try stage.attempt("capget") { () throws(SyscallError) in try Sys.capget().permitted }
-    guard var sets = request.capabilities else {
-      var all = CapabilitySets()
-      (all.bounding, all.permitted, all.effective) = (ours, ours, ours)
-      self.sets = all
-      return
-    }
+    var sets = request.capabilities
     let missing = sets.confine(to: ours)
     if !missing.isEmpty { stage.warn("capabilities that aren't available here: \(missing.joined(separator: ", "))") }
     self.sets = sets

@@ -125,7 +125,12 @@ struct NamespaceSetup {
     try stage.attempt("make a time namespace") { () throws(SyscallError) in
       try Sys.unshare(flag)
       let text = offsets.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }.joined()
-      if !text.isEmpty { try Sys.writeFile("/proc/self/timens_offsets", text) }
+      if !text.isEmpty {
+        // Born in another's user namespace we own our files in /proc only for so long as we may be looked into.
+        if joinedUser != nil { try Sys.prctl(4, 1) }
+        try Sys.writeFile("/proc/self/timens_offsets", text)
+        if joinedUser != nil { try Sys.prctl(4, 0) }
+      }
       let namespace = try Sys.open("/proc/self/ns/time_for_children")
       try Sys.setns(namespace.raw, flag)
     }

@@ -8,8 +8,8 @@ struct ProcessRequest {
   let process: RuntimeSpec.Process
   let user: String?
   let additionalGroups: [String]
-  /// `nil`: as the parent's, without ambient and inheritable ones.
-  let capabilities: CapabilitySets?
+  /// None when the configuration doesn't speak of them, as with runc and crun.
+  let capabilities: CapabilitySets
   /// Names that Linux doesn't have: a warning, as config.md asks.
   let unknownCapabilities: [String]
   let limits: [(limit: RuntimeSpec.Rlimit, number: Int32)]
@@ -68,8 +68,9 @@ struct ProcessRequest {
     self.process = process
     self.user = user
     self.additionalGroups = additionalGroups
-    capabilities = process.capabilities.map { CapabilitySets($0) }
-    unknownCapabilities = process.capabilities.map { CapabilitySets.unknown($0) } ?? []
+    let given = process.capabilities ?? RuntimeSpec.Capabilities()
+    capabilities = CapabilitySets(given)
+    unknownCapabilities = CapabilitySets.unknown(given)
     if let profile = process.apparmorProfile, !profile.isEmpty {
       let isKept = SecurityModules.hasAppArmor
       guard isKept || profile == "unconfined" else {

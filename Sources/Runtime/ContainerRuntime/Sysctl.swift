@@ -5,7 +5,8 @@ import OCI
 /// Kernel parameters of a container's own namespaces.
 enum Sysctl {
   /// Refuses what would change the host (as runc does, with its words).
-  static func validate(_ parameters: [String: String], _ linux: RuntimeSpec.Linux) throws(LaunchFailure) {
+  static func validate(_ parameters: [String: String], _ spec: RuntimeSpec) throws(LaunchFailure) {
+    let linux = spec.linux
     for name in parameters.keys.sorted() {
       guard !name.split(whereSeparator: { $0 == "/" || $0 == "." }).isEmpty,
         !path(name).split(separator: "/").contains("..")
@@ -21,6 +22,12 @@ enum Sysctl {
         throw LaunchFailure(
           step: "sysctl", errno: EINVAL, object: name,
           message: "linux.sysctl: sysctl \"\(name)\" is not in a separate kernel namespace")
+      }
+      // Two values for one thing: whichever comes last would win in silence.
+      if dotted == "kernel.domainname", let domain = spec.domainname, !domain.isEmpty, domain != parameters[name] {
+        throw LaunchFailure(
+          step: "sysctl", errno: EINVAL, object: name,
+          message: "sysctl \"\(name)\" conflicts with the domainname \"\(domain)\" of the configuration")
       }
     }
   }

@@ -110,11 +110,14 @@ enum Exec {
     let options = call.options
     if let file = options.value("process") {
       let bytes = try attempt("read the process") { () throws(SyscallError) in try Sys.readFile(file) }
-      do throws(JSONError) {
-        var process = try RuntimeSpec.Process(JSONFields(try JSON.parse(bytes)))
-        if options.has("tty") { process.terminal = true }
-        return process
-      } catch { throw CommandError(error, in: file) }
+      var process: RuntimeSpec.Process
+      do throws(JSONError) { process = try RuntimeSpec.Process(JSONFields(try JSON.parse(bytes))) } catch {
+        throw CommandError(error, in: file)
+      }
+      if options.has("tty") { process.terminal = true }
+      // As runc and crun: what isn't said is as the container's own.
+      if process.capabilities == nil { process.capabilities = try container.directory.configuration().process?.capabilities }
+      return process
     }
     guard options.words.count > 1 else { throw CommandError("process args cannot be empty") }
     guard var process = try container.directory.configuration().process else {
