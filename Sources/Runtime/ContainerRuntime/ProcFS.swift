@@ -18,8 +18,9 @@ struct ProcFS: ~Copyable {
   /// A new detached one.
   init() throws(SyscallError) { try self.init(try DetachedMount.fileSystem("proc")) }
 
-  /// `path` is relative and holds no links. The file exists.
+  /// `path` is relative and holds no links and no `..`. The file exists.
   borrowing func write(_ text: String, to path: String) throws(SyscallError) {
+    guard !path.split(separator: "/").contains("..") else { throw SyscallError("openat2", path, .invalidArgument) }
     // RESOLVE_NO_XDEV | NO_MAGICLINKS | NO_SYMLINKS | BENEATH
     let file = try Sys.openat2(path, O_WRONLY, resolve: 0x01 | 0x02 | 0x04 | 0x08, at: directory.raw)
     do throws(SyscallError) { try Sys.writeAll(file.raw, text) } catch { throw error.on(path) }
