@@ -26,6 +26,8 @@ public struct StartGate: ~Copyable {
     let socket = try Sys.socket(AF_UNIX, Sys.sockSequencedPacket)
     // By the descriptor: a path may be longer than an address of AF_UNIX (108 bytes).
     try Sys.bind(socket.raw, path: "/proc/self/fd/\(directory.raw)/\(Self.name)")
+    // Whatever the caller's umask is: who may write to it may start the container.
+    try Sys.chmod(Self.name, 0o600, at: directory.raw)
     try Sys.listen(socket.raw, backlog: 8)
     listener = socket
   }
