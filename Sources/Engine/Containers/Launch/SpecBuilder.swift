@@ -1,6 +1,7 @@
 import Cgroups
 import ContainerRuntime
 import Errdefs
+import Kernel
 import OCI
 
 /// From a container's configuration to the OCI runtime configuration, as dockerd makes it (daemon/oci_linux.go).
@@ -122,11 +123,19 @@ struct SpecBuilder {
     return nil
   }
 
-  static let maskedPaths = [
-    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
-  ]
+  static let maskedPaths =
+    [
+      "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+      "/proc/timer_list",
+      "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+    ] + thermalThrottles
+
+  /// Where the processors tell of their heat (GHSA-6fw5-f8r9-fgfm): none in most virtual machines.
+  private static let thermalThrottles: [String] = {
+    let processors = "/sys/devices/system/cpu"
+    let names = (try? Sys.entries(of: processors))?.map(\.name).filter { $0.hasPrefix("cpu") } ?? []
+    return names.map { "\(processors)/\($0)/thermal_throttle" }.filter { Sys.exists($0) }.sorted()
+  }()
 
   static let readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 }
