@@ -193,7 +193,7 @@ extension ContainerRuntime {
   public static func check(_ plan: LaunchPlan) throws(LaunchFailure) {
     _ = try ProcessRequest(plan)
     _ = try NamespaceSetup(plan.spec.linux)
-    try Sysctl.validate(plan.spec.linux.sysctl, plan.spec.linux)
+    try Sysctl.validate(plan.spec.linux.sysctl, plan.spec)
     try ConfigurationCheck.run(plan.spec)
     _ = try NetDevices(plan.spec.linux)
   }
