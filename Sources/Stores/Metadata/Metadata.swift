@@ -1,5 +1,6 @@
 import Errdefs
 import GRDB
+import Kernel
 
 /// The engine's database: what exists, and in which state. One SQLite file, written by one connection, in transactions.
 ///
@@ -40,11 +41,19 @@ public final class Metadata: Sendable {
       try db.execute(sql: "PRAGMA journal_size_limit = 8388608")
     }
     do {
+      try Self.close(path)
       queue = try DatabaseQueue(path: path, configuration: configuration)
       try Self.migrate(queue)
     } catch {
       throw EngineError.system("open the database \"\(path)\": \(error)", cause: error)
     }
+  }
+
+  /// To everybody but its owner: containers' environments are in it, and its name is known (CVE-2021-41091). SQLite gives its other
+  /// files the mode of this one.
+  private static func close(_ path: String) throws {
+    guard Sys.exists(path) else { return try Sys.replaceFile(path, with: [], mode: 0o600, durable: false) }
+    for file in [path, path + "-wal", path + "-shm"] where Sys.exists(file) { try Sys.chmod(file, 0o600) }
   }
 
   /// A consistent view.
