@@ -116,7 +116,9 @@ enum Exec {
       }
       if options.has("tty") { process.terminal = true }
       // As runc and crun: what isn't said is as the container's own.
-      if process.capabilities == nil { process.capabilities = try container.directory.configuration().process?.capabilities }
+      if process.capabilities == nil {
+        process.capabilities = try container.directory.configuration().process?.capabilities
+      }
       return process
     }
     guard options.words.count > 1 else { throw CommandError("process args cannot be empty") }
