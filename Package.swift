@@ -10,6 +10,11 @@ let common: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
   // CLinux needs _GNU_SOURCE; Glibc, CNIOLinux and others don't set it: the C library's types must be the same in all of them.
   .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"]),
+  // A section a function, so that the linker leaves out what nobody calls. Types of generics are asked for by code, not by a name that
+  // the runtime would have to parse when each is first used: 9 µs each, 4 % of a short program's time.
+  .unsafeFlags(
+    ["-Xfrontend", "-function-sections", "-Xfrontend", "-disable-concrete-type-metadata-mangled-name-accessors"],
+    .when(configuration: .release)),
 ]
 // Programs are fully static in release builds: `swift build -c release --static-swift-stdlib`.
 let fullyStatic: [LinkerSetting] = [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
