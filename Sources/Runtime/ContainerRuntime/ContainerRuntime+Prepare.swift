@@ -9,10 +9,12 @@ extension ContainerRuntime {
   /// On failure nothing is left: the child is killed and reaped, the cgroup removed.
   ///
   /// With a `gate` the container is to be left to whoever opens that: see `RunningContainer.leave`. `meanwhile` is done once, between
-  /// the clone and the wait for the child, unless something fails before.
+  /// the clone and the wait for the child, unless something fails before; it is told the process's id. Where it answers `.go` the
+  /// program runs as soon as it can, not only at `start`, which is to be called all the same; not for containers that need us in
+  /// between (user namespaces, a terminal, hooks, a gate).
   public static func prepare(
     _ plan: LaunchPlan, stdio: Stdio, gate: consuming StartGate? = nil, provisions: Provisions = Provisions(),
-    meanwhile: () -> Void = {}
+    meanwhile: (_ pid: Int32) -> Permission = { _ in .wait }
   ) throws(LaunchFailure) -> RunningContainer {
     trace?.mark(.plan)
     let request = try ProcessRequest(plan)
@@ -42,6 +44,9 @@ extension ContainerRuntime {
     }
   }
 
+  /// Whether a program may run before `start`.
+  public enum Permission: Sendable { case wait, go }
+
   /// An ordinary user without a delegated group has none, unless it asked for limits.
   private static func makeGroup(_ plan: LaunchPlan, _ provisions: Provisions) throws(CgroupError) -> (
     cgroup: Cgroup, warnings: [String]
@@ -61,7 +66,7 @@ extension ContainerRuntime {
   private static func launch(
     _ plan: LaunchPlan, _ request: ProcessRequest, _ namespaces: NamespaceSetup, _ devices: NetDevices,
     _ cgroup: Cgroup, _ stdio: Stdio, _ warnings: [String], _ gate: borrowing StartGate?, _ root: SharedDescriptor?,
-    _ meanwhile: () -> Void
+    _ meanwhile: (Int32) -> Permission
   ) throws(LaunchFailure) -> RunningContainer {
     trace?.mark(.clone)
     let entrance: CgroupEntrance
@@ -109,7 +114,12 @@ extension ContainerRuntime {
         throw error
       }
     }
-    meanwhile()
+    let permission = meanwhile(launch.pid)
+    if permission == .go, listener == nil, !namespaces.hasUser, !plan.stdio.terminal, plan.spec.hooks == nil,
+      plan.seccompListener == nil
+    {
+      launch.allow()
+    }
     var services = Launch.Services()
     services.maps = { pid throws(LaunchFailure) in try namespaces.writeMaps(of: pid) }
     if let hooks = plan.spec.hooks {

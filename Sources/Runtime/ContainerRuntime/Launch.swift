@@ -15,6 +15,7 @@ struct Launch: ~Copyable {
   private var terminal: SharedDescriptor?
   /// Who gets the descriptor of a filter that notifies.
   var notice: SeccompNotice?
+  private var isAllowed = false
 
   typealias Joined = (kind: RuntimeSpec.NamespaceKind, file: SharedDescriptor)
 
@@ -190,12 +191,22 @@ struct Launch: ~Copyable {
     }
   }
 
+  /// Says go before the child asks: it needn't wait for us then, nor we for it. One that has ended says why in `awaitReady`.
+  mutating func allow() {
+    do throws(SyscallError) { try Message.go.send(on: channel.raw) } catch { return }
+    isAllowed = true
+  }
+
   mutating func go() throws(LaunchFailure) {
+    if !isAllowed { try sayGo() }
+    try awaitProgram()
+  }
+
+  private mutating func sayGo() throws(LaunchFailure) {
     do throws(SyscallError) { try Message.go.send(on: channel.raw) } catch {
       // The child may have said why before it went.
       try awaitReady(Services())
     }
-    try awaitProgram()
   }
 
   /// Says go and hears no more: the child goes on to its gate.

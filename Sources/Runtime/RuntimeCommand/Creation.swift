@@ -96,10 +96,7 @@ struct Creation {
     record.resctrl = resctrl?.removed ?? []
     record.resctrlGroup = resctrl?.group
     // The cgroup is named before it is made, so that delete finds it whatever happens to us.
-    try state.save(record)
-    try attempt("write the state of container \(state.id)") { () throws(SyscallError) in
-      try state.write("config.json", bundle.bytes)
-    }
+    try state.saveFirst(record)
     var keeper: ScopeKeeper?
     if let systemd {
       let started = try systemd.start(state.id, spec, layout)
@@ -119,6 +116,16 @@ struct Creation {
     plan.bundle = bundle.path
     (plan.seccompFlags, plan.seccompListener) = (record.seccompFlags, record.seccompListener)
     plan.preservedDescriptors = preserved.count
+    // What is to be found on disk is written while the process prepares itself.
+    let mayGo = !gated && !call.options.has("pid-file") && resctrl == nil && systemd == nil
+    var failure: CommandError?
+    let write = { (pid: Int32) -> ContainerRuntime.Permission in
+      do throws(CommandError) { try Self.write(&record, pid, bundle, state) } catch {
+        failure = error
+        return .wait
+      }
+      return mayGo ? .go : .wait
+    }
     let container: RunningContainer
     do throws(LaunchFailure) {
       let stdio = ContainerRuntime.Stdio(input: 0, output: 1, error: 2)
@@ -128,9 +135,9 @@ struct Creation {
           throw LaunchFailure(
             step: "create", errno: error.errno.rawValue, object: error.object, message: "start socket: \(error)")
         }
-        container = try ContainerRuntime.prepare(plan, stdio: stdio, gate: gate)
+        container = try ContainerRuntime.prepare(plan, stdio: stdio, gate: gate, meanwhile: write)
       } else {
-        container = try ContainerRuntime.prepare(plan, stdio: stdio)
+        container = try ContainerRuntime.prepare(plan, stdio: stdio, meanwhile: write)
       }
     } catch {
       keeper = nil
@@ -139,13 +146,8 @@ struct Creation {
     }
     keeper = nil
     do throws(CommandError) {
-      record.pid = container.process.pid
-      guard let (_, startTime) = StateDirectory.Record.stat(of: record.pid) else {
-        throw CommandError("the container's process has ended early")
-      }
-      record.startTime = startTime
+      if let failure { throw failure }
       if let resctrl { try resctrl.apply(record.pid) }
-      try state.save(record)
       if let terminal = container.process.terminal { try console.send(terminal) }
       return (record, container)
     } catch {
@@ -154,6 +156,25 @@ struct Creation {
       if let unit = record.systemdUnit { try? SystemdDriver.stop(unit) }
       throw error
     }
+  }
+}
+
+extension Creation {
+  private static func write(
+    _ record: inout StateDirectory.Record, _ pid: Int32, _ bundle: Bundle, _ state: StateDirectory
+  )
+    throws(CommandError)
+  {
+    guard let (_, startTime) = StateDirectory.Record.stat(of: pid) else {
+      throw CommandError("the container's process has ended early")
+    }
+    record.pid = pid
+    record.startTime = startTime
+    // First, since whoever finds a process in the state may read it.
+    try attempt("write the state of container \(state.id)") { () throws(SyscallError) in
+      try state.write("config.json", bundle.bytes)
+    }
+    try state.save(record)
   }
 }
 

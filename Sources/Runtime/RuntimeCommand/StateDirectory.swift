@@ -117,6 +117,13 @@ final class StateDirectory {
     }
   }
 
+  /// As `save`, where there is none yet: an empty file, which a kill may leave, is none.
+  func saveFirst(_ record: Record) throws(CommandError) {
+    try attempt("write the state of container \(id)") { () throws(SyscallError) in
+      try write("state.json", record.json.encoded())
+    }
+  }
+
   func write(_ name: String, _ bytes: [UInt8]) throws(SyscallError) {
     let file = try Sys.open(name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600, at: directory.raw)
     try Sys.writeAll(file.raw, bytes)
@@ -129,6 +136,7 @@ final class StateDirectory {
       if error.errno == .noSuchFile { return nil }
       throw CommandError(error, doing: "read the state of container \(id)")
     }
+    if bytes.isEmpty { return nil }
     do throws(JSONError) { return try Record(JSONFields(try JSON.parse(bytes))) } catch {
       throw CommandError(error, in: path + "/state.json")
     }

@@ -136,12 +136,13 @@ public final class Shim {
       do throws(SyscallError) { stdio = try streams.open() } catch { throw Self.failure("stdio", error) }
       // What only a started container needs is made while its process prepares itself.
       var failure: SyscallError?
-      let container = try ContainerRuntime.prepare(plan, stdio: stdio, provisions: provisions) {
+      let container = try ContainerRuntime.prepare(plan, stdio: stdio, provisions: provisions) { _ in
         do throws(SyscallError) {
           streams.log = try plan.log.map { log throws(SyscallError) in try JSONLog(log) }
           listener = try ControlListener(self, directory: directory.raw)
           listener?.watch(Source.readable)
         } catch { failure = error }
+        return .wait
       }
       if let failure {
         container.abandon()
