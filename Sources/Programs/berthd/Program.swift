@@ -16,6 +16,9 @@ import Volumes
   /// Not an `async` main: that would leave this thread to Dispatch, which waits with every signal unblocked, so that SIGTERM would
   /// kill the daemon. This thread waits for the signals itself.
   static func main() {
+    cl_map_small_pages()
+    // Each arena keeps what its threads freed: half a megabyte a thread, of which there are as many as a busy moment needed.
+    mallopt(M_ARENA_MAX, 2)
     do {
       // Before the first thread, so that all of them leave these signals alone.
       let signals = try TerminationSignals()
@@ -57,6 +60,7 @@ import Volumes
     let server = try EngineServer(nouns: nouns(engine, options), hosts: options.hosts, log: log) {
       // Start and first requests run through most of a large program once; what is needed again comes back from the page cache.
       cl_give_back_code()
+      malloc_trim(0)
     }
     try await server.serve()
     log.info("Daemon has completed initialization")

@@ -71,6 +71,7 @@ public final class Shim {
       Complaint.tell("usage: berth-shim RUN-DIRECTORY (it is started by berthd)")
       return 64
     }
+    cl_map_small_pages()
     // The daemon's end, a terminal's hang-up or a stopped service must not end the container. The init stage resets
     // these.
     for signal in [SIGPIPE, SIGHUP, SIGINT, SIGTERM] { cl_ignore_signal(signal) }
