@@ -115,6 +115,7 @@ public final class Containers: Sendable {
     self.host = host
     self.logger = logger
     try Sys.mkdirAll(configuration.dataRoot + "/containers", mode: 0o710)
+    try Sys.spreadDirectories(of: configuration.dataRoot + "/containers")
     try Sys.mkdirAll(configuration.execRoot + "/containers", mode: 0o710)
     seccomp = try SeccompCache(directory: configuration.execRoot + "/seccomp", kernel: host.kernel)
     shims = try ShimLauncher(

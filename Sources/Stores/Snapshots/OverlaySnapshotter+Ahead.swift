@@ -6,8 +6,7 @@ public import OCI
 import Rootfs
 import Synchronization
 
-/// Overlays made ahead: mounting one takes ext4 half a millisecond (its work directory), and what each container's mounts lie on, in an
-/// image that doesn't have them, as much again. They are detached mounts, held by a descriptor and seen by nobody; they end with it.
+/// Overlays made ahead: mounting one takes ext4 half a millisecond (its work directory). They are detached mounts, held by a descriptor and seen by nobody; they end with it.
 extension OverlaySnapshotter {
   /// What overlays are made ahead of.
   struct Recipe: Hashable {
@@ -132,7 +131,7 @@ extension OverlaySnapshotter {
       try makeDirectories(path)
       try applyRoot(root, to: path)
       let mount = try Rootfs.detachedOverlay(
-        lower: recipe.layers.reversed().map { layerPath($0) + "/fs" }, upper: "\(path)/upper", work: "\(path)/work",
+        lower: lowerPaths(recipe.layers), upper: "\(path)/upper", work: "\(path)/work",
         volatile: recipe.volatile)
       // The image's names may lead anywhere: they are followed inside the tree alone.
       let tree = Root(owning: Descriptor(owning: try Sys.fcntl(mount.raw, F_DUPFD_CLOEXEC, 0)))
