@@ -2,6 +2,7 @@ import CLinux
 import ContainerRuntime
 import Errdefs
 import Kernel
+import Logging
 import Terminal
 import Synchronization
 
@@ -38,7 +39,7 @@ extension Containers {
       if live.shim == nil { live.pending.append(waiting) }
       return live.shim
     }
-    if let shim { try await attach(waiting, to: shim, tty: tty) }
+    if let shim { try await shim.attach(try Self.attach(waiting, tty: tty), socket: connection.socket) }
   }
 
   private static func arrived(at container: Container) {
@@ -51,7 +52,8 @@ extension Containers {
     for continuation in waiting { continuation.resume() }
   }
 
-  /// Those that attached before the start, in their order.
+  /// Those that attached before the start, in their order. The shim has been sent them when this returns, and what is sent next comes
+  /// after them.
   func handOver(_ container: Container, to shim: ShimConnection) async throws {
     await withCheckedContinuation { continuation in
       let isQuiet = container.live.withLock { live in
@@ -65,16 +67,19 @@ extension Containers {
       return live.pending
     }
     let tty = container.snapshot.config.tty
-    for attach in pending { try await self.attach(attach, to: shim, tty: tty) }
+    for attach in pending {
+      let logger = logger
+      shim.attachInPassing(try Self.attach(attach, tty: tty), socket: attach.connection.socket) { error in
+        logger.warning("attach to container \(container.id): \(error)")
+      }
+    }
   }
 
-  private func attach(_ attach: Container.PendingAttach, to shim: ShimConnection, tty: Bool) async throws {
+  private static func attach(_ attach: Container.PendingAttach, tty: Bool) throws -> ShimProtocol.Attach {
     let request = attach.request
-    try await shim.attach(
-      ShimProtocol.Attach(
-        stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, mux: !tty,
-        detachKeys: try DetachKeys.parse(request.detachKeys), pending: attach.connection.pending),
-      socket: attach.connection.socket)
+    return ShimProtocol.Attach(
+      stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, mux: !tty,
+      detachKeys: try DetachKeys.parse(request.detachKeys), pending: attach.connection.pending)
   }
 
   /// Writes to a socket that may not be blocking, waiting at most ten seconds for room each time.

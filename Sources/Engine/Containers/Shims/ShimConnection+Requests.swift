@@ -29,6 +29,19 @@ extension ShimConnection {
     try await call { try await request(.attach(attach), descriptors: [socket], name: "attach") }
   }
 
+  /// As `attach`, without waiting for the answer, so that a `start` sent next needn't either.
+  func attachInPassing(
+    _ attach: ShimProtocol.Attach, socket: SharedDescriptor, onFailure: @escaping @Sendable (any Error) -> Void
+  ) {
+    post(.attach(attach), descriptors: [socket], name: "attach") { result in
+      switch result {
+      case .success(.failure(let failure)): onFailure(failure)
+      case .success: return
+      case .failure(let error): onFailure(error)
+      }
+    }
+  }
+
   /// Throws ESRCH when the process has ended.
   public func signal(_ signal: Int32, exec: String? = nil) async throws {
     try await call { try await request(.signal(signal, exec: exec), name: "signal") }

@@ -43,11 +43,14 @@ public final class ShimConnection: Sendable {
     var descriptors: [SharedDescriptor]
   }
 
+  /// Called once, with no lock held.
+  typealias Answer = @Sendable (Result<ShimProtocol.Reply, any Error>) -> Void
+
   private struct State {
     var socket: SharedDescriptor?
     var token: UInt64 = 0
     var lastTag: Int64 = 0
-    var pending: [Int64: CheckedContinuation<ShimProtocol.Reply, any Error>] = [:]
+    var pending: [Int64: Answer] = [:]
     /// What the shim hadn't room for.
     var queue: [Packet] = []
     var waiters: [UInt64: CheckedContinuation<Bool, Never>] = [:]
@@ -79,26 +82,31 @@ public final class ShimConnection: Sendable {
     timeout: UInt64 = 10_000_000_000
   ) async throws -> ShimProtocol.Reply {
     let reply = try await withCheckedThrowingContinuation { continuation in
-      let tag: Int64? = state.withLock { state in
-        guard state.socket != nil else { return nil }
-        state.lastTag += 1
-        state.pending[state.lastTag] = continuation
-        return state.lastTag
-      }
-      guard let tag else {
-        continuation.resume(throwing: ShimError.gone)
-        return
-      }
-      hub.after(timeout) { [weak self] in self?.finish(tag, .failure(ShimError.timedOut(name))) }
-      send(Packet(message: request.encoded(tag: tag), descriptors: descriptors))
+      post(request, descriptors: descriptors, name: name, timeout: timeout) { continuation.resume(with: $0) }
     }
     if case .failure(let failure) = reply { throw failure }
     return reply
   }
 
+  /// Sends a request and comes back; requests reach the shim in the order in which they are sent.
+  func post(
+    _ request: ShimProtocol.Request, descriptors: [SharedDescriptor] = [], name: String,
+    timeout: UInt64 = 10_000_000_000, _ answer: @escaping Answer
+  ) {
+    let tag: Int64? = state.withLock { state in
+      guard state.socket != nil else { return nil }
+      state.lastTag += 1
+      state.pending[state.lastTag] = answer
+      return state.lastTag
+    }
+    guard let tag else { return answer(.failure(ShimError.gone)) }
+    hub.after(timeout) { [weak self] in self?.finish(tag, .failure(ShimError.timedOut(name))) }
+    send(Packet(message: request.encoded(tag: tag), descriptors: descriptors))
+  }
+
   private func finish(_ tag: Int64, _ result: Result<ShimProtocol.Reply, any Error>) {
-    let continuation = state.withLock { $0.pending.removeValue(forKey: tag) }
-    continuation?.resume(with: result)
+    let answer = state.withLock { $0.pending.removeValue(forKey: tag) }
+    answer?(result)
   }
 
   private func send(_ packet: Packet) {
@@ -171,7 +179,7 @@ public final class ShimConnection: Sendable {
     }
     guard let socket else { return }
     hub.remove(socket.raw, token: token)
-    for continuation in pending.values { continuation.resume(throwing: ShimError.gone) }
+    for answer in pending.values { answer(.failure(ShimError.gone)) }
     sink.finish()
     for continuation in waiters.values { continuation.resume(returning: true) }
   }
