@@ -153,7 +153,14 @@ struct Launch: ~Copyable {
       guard try Sys.poll(channel.raw, Int16(POLLIN), timeout: Self.deadline) != 0 else {
         throw SyscallError("wait for init stage", "", .timedOut)
       }
-      guard let (message, descriptors) = try Message.receive(from: channel.raw) else { return .end }
+      let packet: (message: Message, descriptors: [SharedDescriptor])?
+      do throws(SyscallError) {
+        packet = try Message.receive(from: channel.raw)
+      } catch  where error.errno == .connectionReset && isAllowed {
+        // Told once, of a child that ended with our permission unread; what it said before is read next.
+        continue
+      }
+      guard let (message, descriptors) = packet else { return .end }
       switch message {
       case .ready: return .ready
       case .warning(let text): warnings.append(text)
