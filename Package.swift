@@ -95,7 +95,7 @@ let package = Package(
     library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", "CLinux", crypto]),
     library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux", "Rootfs", crypto]),
     .target(name: "CSQLite", path: "Sources/Stores/CSQLite"),
-    library("Stores", "Metadata", ["Errdefs", "CSQLite"]),
+    library("Stores", "Metadata", ["Errdefs", "Kernel", "CLinux", "CSQLite"]),
 
     // Engine
     library("Engine", "Events", ["OCI"]),
