@@ -18,19 +18,17 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
   }
   private(set) var process: RunningCommand?
   private let flags: [String]
-  /// A program, with its arguments, that executes the daemon.
+  /// A program, with its arguments, that executes the daemon: in another network namespace, or without some calls.
   private let launcher: [String]
   /// What the daemon sees in place of these files of `/etc`.
   private let etc: [String: String]
   /// The mount namespace in which it sees them: the next start's, too, since the network namespaces are bound there.
   private var namespace: SharedDescriptor?
-  /// nil: in the tests' own network namespace.
-  private let hostNamespace: HostNamespace?
+  private var cgroupParentFound: String?
 
   /// Starts it and loads busybox.
   init(
-    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], host: HostNamespace? = nil,
-    through launcher: [String] = []
+    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], through launcher: [String] = []
   ) throws {
     guard !Self.bin.isEmpty else { throw EnvironmentError.notBuilt }
     var template = Array("/tmp/berth-test-XXXXXX\0".utf8CString)
@@ -38,7 +36,6 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     folder = String(cString: made)
     self.flags = flags
     self.etc = etc
-    hostNamespace = host
     self.launcher = launcher
     try Sys.mkdir("\(folder)/run")
     try start()
@@ -70,10 +67,6 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
     if let namespace {
       arguments = ["nsenter", "--mount=/proc/\(getpid())/fd/\(namespace.raw)", program] + arguments.dropFirst()
       program = "/usr/bin/nsenter"
-    }
-    if let launcher = hostNamespace?.launcher {
-      arguments = launcher + [program] + arguments.dropFirst()
-      program = launcher[0]
     }
     if let first = launcher.first {
       arguments = launcher + [program] + arguments.dropFirst()
@@ -147,10 +140,10 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
 
   /// A daemon for the length of `body`; its log is shown when the body throws.
   static func with<T>(
-    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:], host: HostNamespace? = nil,
+    flags: [String] = [], busybox: Bool = true, etc: [String: String] = [:],
     through launcher: [String] = [], _ body: (Daemon) throws -> T
   ) throws -> T {
-    let daemon = try Daemon(flags: flags, busybox: busybox, etc: etc, host: host, through: launcher)
+    let daemon = try Daemon(flags: flags, busybox: busybox, etc: etc, through: launcher)
     do {
       let result = try body(daemon)
       try daemon.close()
@@ -160,6 +153,25 @@ final class Daemon: @unchecked Sendable {  // SAFETY: a test uses its daemon fro
       try? daemon.close()
       throw error
     }
+  }
+
+  /// The control group above those of its containers, as one that runs finds itself: a path below each hierarchy.
+  func cgroupParent() throws -> String {
+    if let known = cgroupParentFound { return known }
+    let id = try ok("run", "-d", "busybox", "sleep", "1000").line
+    let pid = try ok("inspect", "-f", "{{.State.Pid}}", id).line
+    let lines = String(decoding: try Sys.readFile("/proc/\(pid)/cgroup"), as: UTF8.self).split(separator: "\n")
+    let own = lines.first { $0.hasSuffix("/" + id) }
+    let path = try #require(own?.split(separator: ":", maxSplits: 2).last, "no group of its own: \(lines)")
+    try ok("rm", "-f", id)
+    let parent = String(path.dropLast(id.utf8.count + 1))
+    cgroupParentFound = parent
+    return parent
+  }
+
+  /// The bridge of its default network.
+  func bridge() throws -> String {
+    try ok("network", "inspect", "-f", #"{{index .Options "com.docker.network.bridge.name"}}"#, "bridge").line
   }
 
   /// `berth …`, which must succeed.

@@ -108,6 +108,11 @@ struct FirstContainerTests {
       for _ in 0..<200 { try daemon.ok("run", "--rm", "-p", "18080:80", "busybox", "true") }
       let after = try settled(daemon)
       #expect(after == before, "before:\n\(before)\nafter:\n\(after)")
+      // The inventory sees what is there: a container that runs is in each part of it.
+      try daemon.ok("run", "-d", "--name", "seen", "busybox", "sleep", "1000")
+      let during = try Inventory(of: daemon)
+      #expect(!during.cgroups.isEmpty && !during.mounts.isEmpty && !during.files.isEmpty, "\(during)")
+      #expect(during.processes > after.processes, "\(during)")
     }
   }
 

@@ -54,7 +54,7 @@ final class HostNamespace: Sendable {
   /// A daemon in it, for the length of `body`.
   static func with<T>(flags: [String] = [], _ body: (HostNamespace, Daemon) throws -> T) throws -> T {
     let host = try HostNamespace()
-    return try Daemon.with(flags: flags, host: host) { try body(host, $0) }
+    return try Daemon.with(flags: flags, through: host.launcher) { try body(host, $0) }
   }
 
   /// What a program is started by to be there.

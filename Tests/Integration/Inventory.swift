@@ -5,7 +5,7 @@ import Kernel
 struct Inventory: Equatable, CustomStringConvertible {
   var mounts: [String]
   var cgroups: [String]
-  /// Interfaces and namespaces are counted: the pool names them anew as it is used.
+  /// Interfaces of the daemon's bridge, and namespaces, are counted: the pool names them anew as it is used.
   var links: Int
   var netns: Int
   var files: [String]
@@ -17,8 +17,8 @@ struct Inventory: Equatable, CustomStringConvertible {
       let fields = line.split(separator: " ")
       return fields.count > 4 && !fields[4].contains("/run/netns/") ? String(fields[4]) : nil
     }.sorted()
-    cgroups = try Self.cgroupDirectories()
-    links = try Sys.entries(of: "/sys/class/net").count { $0.name.hasPrefix("veth") || $0.name.hasPrefix("berth") }
+    cgroups = try Self.cgroupDirectories(daemon.cgroupParent())
+    links = try Sys.entries(of: "/sys/class/net/\(daemon.bridge())/brif").count
     netns = ((try? Sys.entries(of: "\(daemon.folder)/run/netns")) ?? []).count
     files = ["run/containers", "data/containers", "data/snapshots"].flatMap { folder in
       ((try? Sys.entries(of: "\(daemon.folder)/\(folder)")) ?? []).map { "\(folder)/\($0.name)" }.filter {
@@ -41,13 +41,13 @@ struct Inventory: Equatable, CustomStringConvertible {
     String(decoding: try Sys.readFile(path), as: UTF8.self).split(separator: "\n").map(String.init)
   }
 
-  /// Every directory named berth, and those in it, below each cgroup mount.
-  private static func cgroupDirectories() throws -> [String] {
+  /// The groups below the daemon's, in each hierarchy.
+  private static func cgroupDirectories(_ parent: String) throws -> [String] {
     var found: [String] = []
     for line in try lines("/proc/self/mountinfo") where line.contains(" - cgroup") {
       let fields = line.split(separator: " ")
       guard fields.count > 4 else { continue }
-      let root = "\(fields[4])/berth"
+      let root = "\(fields[4])\(parent)"
       // Groups made ahead come and go with the shims that wait for a container.
       for entry in (try? Sys.entries(of: root)) ?? []
       where entry.type == UInt8(DT_DIR) && !entry.name.hasPrefix(".spare-") {

@@ -55,7 +55,7 @@ struct RuntimeDocumentsTests {
       [
         "\(try projectRoot())/bench/runtime-stress", "--runtime", "\(Daemon.bin)/berth-runtime", "--cycles", "300",
         "--killed", "0.3",
-      ], deadline: 120)
+      ], deadline: 300)
     #expect(result.status == 0, "\(result)")
   }
 
