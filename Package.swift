@@ -92,8 +92,9 @@ let package = Package(
     // Stores
     .target(name: "CCompression", path: "Sources/Stores/CCompression"),
     library("Stores", "Archive", ["Kernel", "OCI", "CLinux", "Rootfs", "CCompression"]),
+    library("Stores", "EROFS", ["Kernel", "OCI", "Archive", "CLinux"]),
     library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", "CLinux", crypto]),
-    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "CLinux", "Rootfs", crypto]),
+    library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "EROFS", "CLinux", "Rootfs", crypto]),
     .target(name: "CSQLite", path: "Sources/Stores/CSQLite"),
     library("Stores", "Metadata", ["Errdefs", "Kernel", "CLinux", "CSQLite"]),
 
@@ -125,7 +126,7 @@ let package = Package(
         "CLinux",
         "OCI", "Errdefs", "Kernel", "Containers", "Images", "Networks", "Volumes", "Events", "Registry", "Metadata",
         "ContentStore",
-        "Snapshots", "Cgroups",
+        "Snapshots", "EROFS", "Cgroups",
         "Seccomp", logging,
       ]),
 
@@ -148,7 +149,7 @@ let package = Package(
     program(
       "berthd",
       [
-        "EngineAPI", "Engine", "Containers", "Networks", "Volumes", "Registry", "Cgroups", "OCI", "Kernel", "CLinux",
+        "EngineAPI", "Engine", "Containers", "Networks", "Volumes", "Registry", "Snapshots", "Cgroups", "OCI", "Kernel", "CLinux",
         logging,
       ]),
     program("berth-shim", ["Shim", "CLinux"]),
@@ -196,7 +197,8 @@ let package = Package(
       "EngineAPITests", ["EngineAPI", "Containers", "OCI", "Errdefs", "Kernel", "CLinux", nioCore, nioHTTP1, logging]),
     tests("NetlinkTests", ["Netlink", "Kernel", "CLinux"]),
     tests("ContentStoreTests", ["ContentStore", "Errdefs", "Kernel", "OCI", "CLinux"]),
-    tests("SnapshotsTests", ["Snapshots", "Archive", "Errdefs", "Kernel", "OCI", "CLinux"]),
+    tests("EROFSTests", ["EROFS", "Archive", "Kernel", "OCI", "CLinux"]),
+    tests("SnapshotsTests", ["Snapshots", "Archive", "EROFS", "Errdefs", "Kernel", "OCI", "CLinux"]),
     tests(
       "ImagesTests",
       [

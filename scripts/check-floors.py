@@ -12,7 +12,7 @@ SAME_FLOOR = {
     "Runtime": {"ContainerRuntime": {"Cgroups", "Netlink", "Rootfs", "Seccomp", "Terminal"}, "Shim": {"ContainerRuntime", "Terminal", "Cgroups"},
                 "Systemd": {"Cgroups"},
                 "RuntimeCommand": {"ContainerRuntime", "Cgroups", "Rootfs", "Seccomp", "Systemd", "Terminal"}},
-    "Stores": {"Archive": {"CCompression"}, "Metadata": {"CSQLite"}, "Snapshots": {"Archive"}},
+    "Stores": {"Archive": {"CCompression"}, "EROFS": {"Archive"}, "Metadata": {"CSQLite"}, "Snapshots": {"Archive", "EROFS"}},
     "Engine": {
         "Images": {"Events", "Registry"}, "Networks": {"Events"}, "Containers": {"Events"}, "Volumes": {"Events"},
         "Engine": {"Containers", "Images", "Networks", "Volumes", "Events", "Registry"},

@@ -42,7 +42,7 @@ final class ImagesFixture {
 
   private static func open(_ path: String, _ events: Events) throws -> (Metadata, OverlaySnapshotter, Images) {
     let metadata = try Metadata(path: path + "/berth.db")
-    let snapshotter = try OverlaySnapshotter(dataRoot: path)
+    let snapshotter = try OverlaySnapshotter(dataRoot: path, mounts: path + "/mounts")
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     let images = try Images(

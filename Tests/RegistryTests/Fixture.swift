@@ -27,7 +27,7 @@ final class Fixture {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     metadata = try Metadata(path: path + "/berth.db")
-    snapshotter = try OverlaySnapshotter(dataRoot: path)
+    snapshotter = try OverlaySnapshotter(dataRoot: path, mounts: path + "/mounts")
     images = try Images(
       metadata: metadata, content: try ContentStore(root: path + "/content"), snapshotter: snapshotter,
       events: Events(), registry: Registry(configuration: configuration, logger: logger), logger: logger)

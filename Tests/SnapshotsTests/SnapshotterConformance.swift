@@ -65,8 +65,8 @@ import Testing
     let layer = try fixture.add(SnapshotterFixture.tar([("a", "1")]))
     let top = try fixture.add(SnapshotterFixture.tar([("b", "1")]))
     let snapshot = try fixture.snapshotter.prepare("one", layers: [layer, top])
-    #expect(fixture.snapshotter.snapshot("one") == snapshot)
-    #expect(snapshot.lower.count == 2)
+    #expect(try fixture.snapshotter.snapshot("one") == snapshot)
+    #expect(snapshot.lower.count == (kind == .erofs ? 1 : 2), "an image of indexes is one mount")
     #expect(Sys.exists(snapshot.upper) && Sys.exists(snapshot.work))
     expect(.conflict) { try fixture.snapshotter.prepare("one", layers: []) }
     expect(.notFound) { try fixture.snapshotter.prepare("two", layers: [Digest(hashing: [1])]) }
@@ -75,7 +75,7 @@ import Testing
     }
     try fixture.snapshotter.remove("one")
     #expect(!Sys.exists(snapshot.upper))
-    #expect(fixture.snapshotter.snapshot("one") == nil)
+    #expect(try fixture.snapshotter.snapshot("one") == nil)
     try fixture.snapshotter.remove("one")
     #expect(try fixture.snapshotter.prepare("one", layers: []).lower.isEmpty)
   }
@@ -144,9 +144,10 @@ import Testing
     fixture.snapshotter.removeLayer(layer)
     // A restart changes nothing of that.
     #expect(try fixture.reopen(layers: [], snapshots: ["user": [layer]]) == SnapshotRecovery())
-    #expect(fixture.snapshotter.snapshot("user") == snapshot)
+    #expect(try fixture.snapshotter.snapshot("user") == snapshot)
     #expect(Sys.exists(snapshot.lower[0] + "/a"))
     try fixture.snapshotter.remove("user")
+    fixture.kind.settle(fixture.snapshotter)
     #expect(!Sys.exists(snapshot.lower[0]))
     #expect(try fixture.files().isEmpty)
     fixture.snapshotter.removeLayer(layer)
@@ -168,9 +169,9 @@ import Testing
     #expect(recovery.missingSnapshots == ["lost"])
     #expect(fixture.snapshotter.layer(known)?.size == 1)
     #expect(fixture.snapshotter.layer(stray) == nil)
-    #expect(fixture.snapshotter.snapshot("known") == snapshot)
+    #expect(try fixture.snapshotter.snapshot("known") == snapshot)
     #expect(Sys.exists(snapshot.upper + "/data"))
-    #expect(fixture.snapshotter.snapshot("stray") == nil)
+    #expect(try fixture.snapshotter.snapshot("stray") == nil)
     #expect(try fixture.files().filter { $0.contains("stray") }.isEmpty)
     #expect(throws: EngineError.self) { try fixture.snapshotter.prepare("known", layers: []) }
   }

@@ -7,10 +7,12 @@ import Snapshots
 /// The implementations that the contract is checked of.
 enum SnapshotterKind: CaseIterable, Sendable {
   case overlay
+  case erofs
 
   func open(_ dataRoot: String) throws -> any Snapshotter {
     switch self {
-    case .overlay: try OverlaySnapshotter(dataRoot: dataRoot)
+    case .overlay: try OverlaySnapshotter(dataRoot: dataRoot, mounts: dataRoot + "/mounts")
+    case .erofs: try OverlaySnapshotter(dataRoot: dataRoot, mounts: dataRoot + "/mounts", format: .erofs)
     }
   }
 
@@ -35,6 +37,8 @@ final class SnapshotterFixture {
 
   deinit {
     kind.settle(snapshotter)
+    // What snapshots that a test left lie on.
+    for entry in (try? Sys.entries(of: path + "/mounts")) ?? [] { _ = umount2("\(path)/mounts/\(entry.name)", 2) }
     try? Sys.removeTree(path)
   }
 
@@ -87,7 +91,7 @@ final class SnapshotterFixture {
     var result: [String] = []
     func walk(_ directory: String) throws {
       let descriptor = try Sys.open("\(path)/\(directory)", O_RDONLY | O_DIRECTORY)
-      for entry in try Sys.entries(descriptor.raw) where entry.name != ".pool" {
+      for entry in try Sys.entries(descriptor.raw) where ![".pool", "mounts"].contains(entry.name) {
         let name = directory.isEmpty ? entry.name : "\(directory)/\(entry.name)"
         let isDirectory = try Sys.status("\(path)/\(name)", flags: AT_SYMLINK_NOFOLLOW).fileType == .directory
         if isDirectory { try walk(name) } else { result.append(name) }

@@ -2,6 +2,7 @@ import Cgroups
 import CLinux
 public import Containers
 import ContentStore
+import EROFS
 import Errdefs
 public import Events
 public import Images
@@ -78,9 +79,11 @@ public final class Engine: Sendable {
     let events = Events()
 
     let content = try ContentStore(root: dataRoot + "/content")
-    let snapshotter = try OverlaySnapshotter(dataRoot: dataRoot, mountPoints: Containers.mountPoints) {
-      logger.warning("snapshots: \($0)")
-    }
+    if configuration.layerFormat == .erofs { try probe(dataRoot) }
+    let snapshotter = try OverlaySnapshotter(
+      dataRoot: dataRoot, mounts: execRoot + "/layers", format: configuration.layerFormat,
+      mountPoints: Containers.mountPoints
+    ) { logger.warning("snapshots: \($0)") }
     let images = try Images(
       metadata: metadata, content: content, snapshotter: snapshotter, events: events,
       registry: Registry(configuration: configuration.registries, logger: logger), logger: logger)
@@ -117,8 +120,18 @@ public final class Engine: Sendable {
     await images.registry.shutDown()
     await networks.close()
     volumes.shutDown()
+    images.snapshotter.close()
     do { try metadata.close() } catch { logger.error("close the database: \(error)") }
     lock.withLock { $0 = nil }
+  }
+
+  /// Whether this kernel mounts what the storage driver `erofs` makes.
+  private static func probe(_ dataRoot: String) throws {
+    do { try EROFS.probe(in: dataRoot) } catch {
+      throw EngineError.system(
+        "storage driver erofs: this kernel doesn't mount an EROFS image from a file in \(dataRoot) (Linux 6.12): \(error)",
+        cause: error)
+    }
   }
 
   private static func lock(_ dataRoot: String) throws -> SharedDescriptor {

@@ -2,6 +2,7 @@ import Cgroups
 public import Containers
 public import Networks
 public import Registry
+public import Snapshots
 public import Volumes
 
 /// What the daemon's flags and its configuration file decide, by the noun that it concerns.
@@ -12,6 +13,8 @@ public struct EngineConfiguration: Sendable {
   public var networks: Networks.Configuration
   public var registries = Registry.Configuration()
   public var volumes: Volumes.Configuration
+  /// Of layers that are added; those that are there stay as they are.
+  public var layerFormat = LayerFormat.directory
 
   /// `shimProgram`: the path of berth-shim, which is copied once at start.
   public init(dataRoot: String, execRoot: String, shimProgram: String) {

@@ -4,6 +4,7 @@ import Kernel
 import Networks
 import OCI
 import Registry
+import Snapshots
 
 /// What the daemon was told on its command line and in its configuration file, with dockerd's names.
 struct DaemonOptions {
@@ -52,6 +53,7 @@ struct DaemonOptions {
   var bindPolicy = BindPolicy()
   /// Of removed volumes; nil: the default.
   var volumeTrashHours: Int64?
+  var layerFormat = LayerFormat.directory
   var showsVersion = false
   var showsHelp = false
 
@@ -76,7 +78,7 @@ struct DaemonOptions {
     "dns-opts": .list, "log-driver": .text, "log-opts": .map, "default-ulimits": .map, "init": .toggle,
     "no-new-privileges": .toggle, "seccomp-profile": .text, "registry-mirrors": .list, "insecure-registries": .list,
     "max-concurrent-downloads": .number, "max-concurrent-uploads": .number, "max-download-attempts": .number,
-    "default-shm-size": .text, "default-ipc-mode": .text, "userns-remap": .text,
+    "default-shm-size": .text, "default-ipc-mode": .text, "userns-remap": .text, "storage-driver": .text,
     "bind-mount-policy": .policy, "volume-trash-hours": .number, "registries-conf": .text,
     "registry-certs-dirs": .list, "signature-policy": .text,
   ]
@@ -88,6 +90,7 @@ struct DaemonOptions {
   ]
   private static let letters = [
     "H": "host", "D": "debug", "l": "log-level", "b": "bridge", "v": "version", "h": "help",
+    "s": "storage-driver",
   ]
 
   /// Reads flags, then the file, which is `/etc/berth/daemon.json` when there is one and none was named.
@@ -223,6 +226,12 @@ struct DaemonOptions {
           description: "IPC mode \"\(text)\" is not supported as default value; use \"shareable\" or \"private\"")
       }
       ipcMode = text
+    case "storage-driver":
+      switch text {
+      case "overlay2": layerFormat = .directory
+      case "erofs": layerFormat = .erofs
+      default: throw Failure(description: "unknown storage driver \(text): it is overlay2 or erofs")
+      }
     case "registry-mirrors":
       if let fault = Registry.Configuration.fault(ofMirror: text) { throw Failure(description: fault) }
       registries.mirrors.append(text)
@@ -396,6 +405,9 @@ struct DaemonOptions {
           --registry-certs-dir list
                                  Directories of HOST[:PORT]/{*.crt, *.cert, *.key, hosts.toml}
                                  (default "/etc/berth/certs.d", "/etc/docker/certs.d")
+      -s, --storage-driver string
+                                 How layers are kept: "overlay2", as trees, or "erofs", as they are with an index
+                                 that is mounted, which needs Linux 6.12 (default "overlay2")
           --registry-mirror list Mirrors of Docker Hub to pull from first
           --signature-policy string
                                  Whose images may come here, as podman's policy.json (default "/etc/berth/policy.json")

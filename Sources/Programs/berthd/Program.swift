@@ -121,6 +121,7 @@ import Volumes
     configuration.networks.dnsOptions = options.dnsOptions
     try options.registries.check()
     configuration.registries = options.registries
+    configuration.layerFormat = options.layerFormat
     return configuration
   }
 

@@ -1,14 +1,14 @@
 import CLinux
 import Kernel
 
-/// How overlayfs marks what is gone.
-enum Whiteout {
+/// How layers and overlayfs mark what is gone.
+public enum Whiteout {
   /// `.wh.`
-  static let prefix: [CChar] = [0x2E, 0x77, 0x68, 0x2E]
+  public static let prefix: [CChar] = [0x2E, 0x77, 0x68, 0x2E]
   /// `.wh..wh.`: aufs' own; all but the opaque mark mean nothing here.
-  static let metadataPrefix: [CChar] = prefix + prefix
+  public static let metadataPrefix: [CChar] = prefix + prefix
   /// `.wh..wh..opq`
-  static let opaque: [CChar] = metadataPrefix + [0x2E, 0x6F, 0x70, 0x71, 0]
+  public static let opaque: [CChar] = metadataPrefix + [0x2E, 0x6F, 0x70, 0x71, 0]
 
   private static let opaqueAttribute = Array("trusted.overlay.opaque".utf8CString)
 

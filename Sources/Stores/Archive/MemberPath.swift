@@ -1,10 +1,10 @@
 /// A member's path, taken apart: what remains of it can't leave the tree by itself.
-struct MemberPath {
+public struct MemberPath {
   /// NUL-terminated, neither empty nor `.` nor `..`; no component at all is the tree's root.
-  let components: [[CChar]]
+  public let components: [[CChar]]
 
   /// `what` is the part of the member that is wrong, for the message: `path` or `link target`.
-  init(_ bytes: [UInt8], member: String, what: String = "path", maximumDepth: Int) throws {
+  public init(_ bytes: [UInt8], member: String, what: String = "path", maximumDepth: Int) throws {
     guard !bytes.isEmpty else { throw ArchiveError(member: member, "its \(what) is empty") }
     // PATH_MAX counts the NUL.
     guard bytes.count < 4096 else { throw ArchiveError(member: member, "its \(what) has more than 4095 bytes") }
@@ -39,7 +39,8 @@ struct MemberPath {
     return path
   }
 
-  static func text(_ component: [CChar]) -> String {
+  /// A component for a message.
+  public static func text(_ component: [CChar]) -> String {
     TarEntry.printable(component.dropLast().map { UInt8(bitPattern: $0) })
   }
 }

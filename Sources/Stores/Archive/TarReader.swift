@@ -20,6 +20,9 @@ public final class TarReader {
     self.limits = limits
   }
 
+  /// Bytes of the archive that were taken: when `next` has just answered, where that member's data begin.
+  public var position: Int64 { input.position }
+
   /// The next member; `nil` at the end.
   public func next() throws -> TarEntry? {
     try skipData()

@@ -59,7 +59,10 @@ extension OverlaySnapshotter {
     }
     state.withLock { $0.ahead.claimed[id] = overlay.mount }
     poolQueue.asyncAfter(deadline: .now() + Self.claimTime) { [self] in _ = takeMount(id) }
-    return snapshot(id, layers)
+    do throws(EngineError) { return try snapshot(id, layers) } catch {
+      try remove(id)
+      throw error
+    }
   }
 
   public func takeMount(_ id: String) -> SharedDescriptor? {
@@ -89,7 +92,7 @@ extension OverlaySnapshotter {
 
   private func fillAhead(_ recipe: Recipe) {
     while true {
-      let root: RootAttributes? = state.withLock { state in
+      let held: (root: RootAttributes, chains: [ImageMounts.Chain])? = state.withLock { state in
         guard state.ahead.recipes.contains(recipe), state.ahead.ready[recipe, default: []].count < Self.aheadSize,
           !state.ahead.isImpossible
         else { return nil }
@@ -99,9 +102,10 @@ extension OverlaySnapshotter {
           root = found.root ?? root
         }
         for layer in recipe.layers { state.layers[layer]?.users += 1 }
-        return root
+        return (root, Self.chains(lowers(recipe.layers, state)))
       }
-      guard let root else { return }
+      guard let (root, chains) = held else { return }
+      mounts.hold(chains)
       let name = Self.aheadPrefix + newPoolName()
       do throws(RootfsError) {
         let overlay = Overlay(name: name, mount: SharedDescriptor(try makeOverlay(name, recipe, root)))
@@ -127,11 +131,16 @@ extension OverlaySnapshotter {
 
   private func makeOverlay(_ name: String, _ recipe: Recipe, _ root: RootAttributes) throws(RootfsError) -> Descriptor {
     let path = "\(poolPath)/\(name)"
+    let lower: [String]
+    do { lower = try lowerPaths(recipe.layers) } catch {
+      let errno = (error as? SyscallError)?.errno.rawValue ?? Errno.io.rawValue
+      throw RootfsError(step: "rootfs", errno: errno, object: path, "make an overlay ahead: \(error)")
+    }
     do throws(SyscallError) {
       try makeDirectories(path)
       try applyRoot(root, to: path)
       let mount = try Rootfs.detachedOverlay(
-        lower: lowerPaths(recipe.layers), upper: "\(path)/upper", work: "\(path)/work",
+        lower: lower, upper: "\(path)/upper", work: "\(path)/work",
         volatile: recipe.volatile)
       // The image's names may lead anywhere: they are followed inside the tree alone.
       let tree = Root(owning: Descriptor(owning: try Sys.fcntl(mount.raw, F_DUPFD_CLOEXEC, 0)))

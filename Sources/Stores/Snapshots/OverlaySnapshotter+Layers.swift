@@ -9,7 +9,7 @@ extension OverlaySnapshotter {
     if let existing = revive(diffID) { return existing }
     let staging = newStagingPath()
     do {
-      return try unpack(diffID, tar, limits, staging)
+      return try make(diffID, tar, limits, staging)
     } catch {
       // The tree is ours alone and has no name that means anything yet.
       try trash.discard(staging)
@@ -25,8 +25,30 @@ extension OverlaySnapshotter {
     }
   }
 
+  private func make(_ diffID: Digest, _ tar: any ByteSource, _ limits: ArchiveLimits, _ staging: String) throws -> Layer
+  {
+    let made =
+      switch format {
+      case .directory: try unpack(diffID, tar, limits, staging)
+      case .erofs: try indexing(diffID, tar, limits, staging)
+      }
+    do throws(SyscallError) {
+      try Sys.rename(staging, to: layerPath(diffID))
+    } catch {
+      // Somebody else was faster with the same layer.
+      guard error.errno == .notEmpty || error.errno == .fileExists else { throw error }
+      try trash.discard(staging)
+    }
+    try Sys.syncDirectory(layersPath)
+    state.withLock { state in
+      if state.layers[diffID] == nil { state.layers[diffID] = made }
+      state.layers[diffID]?.isCondemned = false
+    }
+    return made.layer
+  }
+
   private func unpack(_ diffID: Digest, _ tar: any ByteSource, _ limits: ArchiveLimits, _ staging: String) throws
-    -> Layer
+    -> LayerState
   {
     try Sys.mkdir(staging, mode: 0o711)
     try Sys.mkdir(staging + "/fs", mode: 0o755)
@@ -38,24 +60,11 @@ extension OverlaySnapshotter {
     let result = try LayerUnpacker(root: root.raw, limits: limits).unpack(TarReader(ahead, limits: limits))
     try ahead.drain()
     guard hashing.digest == diffID else { throw LayerMismatch(expected: diffID, actual: hashing.digest) }
-    let layer = Layer(diffID: diffID, size: result.size)
     try write(LayerRecord(size: result.size, hasRoot: result.hasRoot), in: staging)
     // One sync of the file system for all of the layer's files, before anything names it.
     try Sys.syncfs(root.raw)
-    do throws(SyscallError) {
-      try Sys.rename(staging, to: layerPath(diffID))
-    } catch {
-      // Somebody else was faster with the same layer.
-      guard error.errno == .notEmpty || error.errno == .fileExists else { throw error }
-      try trash.discard(staging)
-    }
-    try Sys.syncDirectory(layersPath)
-    let attributes = result.hasRoot ? try rootAttributes(root.raw) : nil
-    state.withLock { state in
-      if state.layers[diffID] == nil { state.layers[diffID] = LayerState(layer: layer, root: attributes) }
-      state.layers[diffID]?.isCondemned = false
-    }
-    return layer
+    return LayerState(
+      layer: Layer(diffID: diffID, size: result.size), root: result.hasRoot ? try rootAttributes(root.raw) : nil)
   }
 
   func rootAttributes(_ fd: Int32) throws(SyscallError) -> RootAttributes {
@@ -70,6 +79,7 @@ extension OverlaySnapshotter {
 
   /// A layer of the disk, as it was committed; `nil` when it isn't one.
   func readLayer(_ diffID: Digest) -> LayerState? {
+    if Sys.exists(layerPath(diffID) + "/index") { return readIndexed(diffID) }
     guard let bytes = try? Sys.readFile(layerPath(diffID) + "/layer.json", limit: 64 << 10),
       let record = try? LayerRecord(decoding: bytes),
       let root = try? Sys.open(layerPath(diffID) + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)

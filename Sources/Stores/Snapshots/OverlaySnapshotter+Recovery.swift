@@ -8,20 +8,24 @@ extension OverlaySnapshotter {
   public func recover(layers: Set<Digest>, snapshots: [String: [Digest]]) throws(EngineError) -> SnapshotRecovery {
     do throws(SyscallError) {
       try trash.empty()
+      try mounts.adopt()
       let used = Set(snapshots.values.joined())
       var recovery = SnapshotRecovery()
       let found = try recoverLayers(wanted: layers.union(used))
       recovery.missingLayers = layers.union(used).subtracting(found.keys)
       let (present, pool) = try recoverSnapshots(wanted: snapshots)
       recovery.missingSnapshots = Set(snapshots.keys).subtracting(present)
-      state.withLock { state in
+      let chains = state.withLock { state in
         state.layers = found
         state.snapshots = snapshots.filter { present.contains($0.key) }
         state.pool = pool
         for layer in state.snapshots.values.joined() { state.layers[layer]?.users += 1 }
         // Kept for their snapshots alone: the image is gone.
         for layer in found.keys where !layers.contains(layer) { state.layers[layer]?.isCondemned = true }
+        return state.snapshots.values.flatMap { Self.chains(lowers($0, state)) }
       }
+      mounts.hold(chains)
+      mounts.sweep()
       fillPool()
       return recovery
     } catch { throw .system("recover the snapshots: \(error)", cause: error) }

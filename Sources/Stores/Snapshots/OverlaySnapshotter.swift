@@ -6,9 +6,13 @@ public import OCI
 import Rootfs
 import Synchronization
 
-/// The directory kind of `Snapshotter`: each layer an unpacked tree, for overlayfs to lay upon one another. See `Snapshotter` for the files.
+/// `Snapshotter` on overlayfs: layers as unpacked trees or as mounted indexes, of which new ones are made as `format` says, and those that are
+/// there stay as they are. See `Snapshotter` for the files.
 public final class OverlaySnapshotter: Snapshotter {
-  public let driver = "overlay2"
+  public var driver: String { format == .erofs ? "erofs" : "overlay2" }
+
+  let format: LayerFormat
+  let mounts: ImageMounts
 
   let layersPath: String
   let snapshotsPath: String
@@ -40,6 +44,9 @@ public final class OverlaySnapshotter: Snapshotter {
   struct LayerState {
     var layer: Layer
     var root: RootAttributes?
+    var format = LayerFormat.directory
+    /// Files that its index points into.
+    var devices = 0
     /// Snapshots that lie on it.
     var users = 0
     /// To be removed when the last of them goes.
@@ -57,10 +64,14 @@ public final class OverlaySnapshotter: Snapshotter {
 
   /// Makes the directories that are missing. `mountPoints`: absolute paths that nearly every container mounts something on; files,
   /// and directories, which end in a slash. `onFailure` hears of what couldn't be deleted or made ahead.
+  /// `mounts`: where indexes are mounted, below the exec root; made when it is needed.
   public init(
-    dataRoot: String, mountPoints: [String] = [], onFailure: @escaping @Sendable (SyscallError) -> Void = { _ in }
+    dataRoot: String, mounts: String, format: LayerFormat = .directory, mountPoints: [String] = [],
+    onFailure: @escaping @Sendable (SyscallError) -> Void = { _ in }
   ) throws(EngineError) {
     self.mountPoints = mountPoints
+    self.format = format
+    self.mounts = ImageMounts(path: mounts, indexes: dataRoot + "/images", onFailure: onFailure)
     layersPath = dataRoot + "/layers"
     snapshotsPath = dataRoot + "/snapshots"
     poolPath = snapshotsPath + "/.pool"
@@ -94,7 +105,8 @@ public final class OverlaySnapshotter: Snapshotter {
 
   public func prepare(_ id: String, layers: [Digest]) throws(EngineError) -> Snapshot {
     guard Self.isName(id) else { throw .invalidParameter("invalid snapshot name \"\(id)\"") }
-    let reservation = state.withLock { state -> Result<(pooled: String?, root: RootAttributes), EngineError> in
+    let reservation = state.withLock {
+      state -> Result<(pooled: String?, root: RootAttributes, chains: [ImageMounts.Chain]), EngineError> in
       guard state.snapshots[id] == nil else { return .failure(.conflict("snapshot \(id) exists already")) }
       var root = RootAttributes.usual
       for layer in layers {
@@ -103,9 +115,10 @@ public final class OverlaySnapshotter: Snapshotter {
       }
       for layer in layers { state.layers[layer]?.users += 1 }
       state.snapshots[id] = layers
-      return .success((state.pool.popLast(), root))
+      return .success((state.pool.popLast(), root, Self.chains(lowers(layers, state))))
     }
-    let (pooled, root) = try reservation.get()
+    let (pooled, root, chains) = try reservation.get()
+    mounts.hold(chains)
     do throws(SyscallError) {
       try make(id, from: pooled, root)
     } catch {
@@ -113,7 +126,10 @@ public final class OverlaySnapshotter: Snapshotter {
       throw .system("prepare snapshot \(id): \(error)", cause: error)
     }
     fillPool()
-    return snapshot(id, layers)
+    do throws(EngineError) { return try snapshot(id, layers) } catch {
+      try remove(id)
+      throw error
+    }
   }
 
   private func make(_ id: String, from pooled: String?, _ root: RootAttributes) throws(SyscallError) {
@@ -143,23 +159,19 @@ public final class OverlaySnapshotter: Snapshotter {
     }
   }
 
-  public func snapshot(_ id: String) -> Snapshot? {
+  public func snapshot(_ id: String) throws(EngineError) -> Snapshot? {
     // Whoever wants the directories mustn't find them in the hands of a mount.
     _ = takeMount(id)
     guard let layers = state.withLock({ $0.snapshots[id] }) else { return nil }
-    return snapshot(id, layers)
+    return try snapshot(id, layers)
   }
 
-  func snapshot(_ id: String, _ layers: [Digest]) -> Snapshot {
-    Snapshot(
-      id: id, lower: lowerPaths(layers), upper: snapshotPath(id) + "/upper",
-      work: snapshotPath(id) + "/work")
-  }
-
-  /// Uppermost first.
-  func lowerPaths(_ layers: [Digest]) -> [String] {
-    let tops = layers.reversed().map { layerPath($0) + "/fs" }
-    return tops.isEmpty || mountPoints.isEmpty ? tops : tops + [pointsPath]
+  func snapshot(_ id: String, _ layers: [Digest]) throws(EngineError) -> Snapshot {
+    let lower: [String]
+    do { lower = try lowerPaths(layers) } catch {
+      throw .system("mount the layers of snapshot \(id): \(error)", cause: error)
+    }
+    return Snapshot(id: id, lower: lower, upper: snapshotPath(id) + "/upper", work: snapshotPath(id) + "/work")
   }
 
   public func remove(_ id: String) throws(EngineError) {
@@ -176,7 +188,8 @@ public final class OverlaySnapshotter: Snapshotter {
 
   /// One user of each less.
   func release(_ layers: [Digest]) {
-    let free = state.withLock { state -> [Digest] in
+    let (free, chains) = state.withLock { state -> ([Digest], [ImageMounts.Chain]) in
+      let chains = Self.chains(lowers(layers, state))
       var free: [Digest] = []
       for layer in layers {
         state.layers[layer]?.users -= 1
@@ -185,8 +198,9 @@ public final class OverlaySnapshotter: Snapshotter {
           free.append(layer)
         }
       }
-      return free
+      return (free, chains)
     }
+    mounts.release(chains)
     for layer in free { discardLayer(layer) }
   }
 
@@ -219,6 +233,7 @@ public final class OverlaySnapshotter: Snapshotter {
   }
 
   private func discardLayer(_ diffID: Digest) {
+    mounts.forget(layer: layerPath(diffID))
     // What can't be moved now is swept at the next start, since no record names it.
     do throws(SyscallError) { try trash.discard(layerPath(diffID)) } catch { onFailure(error) }
   }
@@ -250,7 +265,13 @@ public final class OverlaySnapshotter: Snapshotter {
   /// Waits for what goes on behind: the pool filled, the trash empty. For an orderly end, and for tests.
   public func settle() {
     poolQueue.sync {}
+    mounts.settle()
     trash.drain()
+  }
+
+  public func close() {
+    dropAhead { _ in true }
+    mounts.settle()
   }
 
   /// Names of owners: letters, digits, `_`, `-` and, not first, `.`.

@@ -20,11 +20,17 @@ public import OCI
 /// - `prepare` and `remove` don't wait for a disk; what is removed is out of sight at once, and its space returns behind.
 /// - after `recover`, only what was named to it exists.
 ///
-/// Files, of the directory kind (`OverlaySnapshotter`):
+/// Files (`OverlaySnapshotter`). A layer is a tree or, of the other kind, its own tar and an EROFS index over it (target EROFS); one data root
+/// may hold both, and a snapshot lie on both:
 ///
 ///     <data-root>/layers/<diff id's hex>/fs/          the tree: the overlay's lower directory
 ///     <data-root>/layers/<diff id's hex>/layer.json   size and the root's own mode and owner
-///     <data-root>/layers/.new-<n>/                    being unpacked; swept at start
+///     <data-root>/layers/<diff id's hex>/tar          byte for byte what the diff id is of
+///     <data-root>/layers/<diff id's hex>/extra        only if sparse files need it, see EROFS
+///     <data-root>/layers/<diff id's hex>/index        what is mounted; begins with the layer's record (JSON)
+///     <data-root>/layers/.new-<n>/                    being made; swept at start
+///     <data-root>/images/<chain id's hex>             an index of several layers' indexes; made when it is needed, emptied at start
+///     <exec-root>/layers/<chain id's hex>             where indexes are mounted, see ImageMounts; adopted or swept at start
 ///     <data-root>/snapshots/<id>/{upper,work}
 ///     <data-root>/snapshots/.pool/<n>/{upper,work}    made ahead, since mkdir is dear on ext4
 ///     <data-root>/snapshots/.pool/ahead-<n>/          the same under a detached overlay; swept at start
@@ -32,9 +38,12 @@ public import OCI
 ///
 /// Locks: one `Mutex` over the tables of layers and snapshots, never held across a system call that waits for the disk.
 ///
-/// Must not: know of images or containers, mount anything that can be seen, or delete what `recover` was told of.
+/// An image whose layers all have indexes is one mount, made when a snapshot needs it and gone with the last one; where they are mixed, each
+/// index is one. A tar and its index are synced (two to four syncs a layer) before the directory that names them is renamed, and that after it.
+///
+/// Must not: know of images or containers, mount anything else that can be seen, or delete what `recover` was told of.
 public protocol Snapshotter: Sendable {
-  /// As `docker info` names it: `overlay2`.
+  /// As `docker info` names it: `overlay2`, `erofs`.
   var driver: String { get }
 
   /// `nil` when it isn't committed.
@@ -60,7 +69,8 @@ public protocol Snapshotter: Sendable {
   func takeMount(_ id: String) -> SharedDescriptor?
 
   /// The snapshot, for another start of its container; `nil` when there is none. An overlay mounted ahead is let go of.
-  func snapshot(_ id: String) -> Snapshot?
+  /// Throws when its layers can't be mounted, which takes a moment after the host was started.
+  func snapshot(_ id: String) throws(EngineError) -> Snapshot?
 
   /// Out of sight at once, deleted behind. Absent is success.
   func remove(_ id: String) throws(EngineError)
@@ -82,6 +92,9 @@ public protocol Snapshotter: Sendable {
 
   /// Once, at start, before anything else: adopts what the database knows of and sweeps the rest. Answers what is missing.
   func recover(layers: Set<Digest>, snapshots: [String: [Digest]]) throws(EngineError) -> SnapshotRecovery
+
+  /// Lets go of what was made ahead; what snapshots lie on stays.
+  func close()
 }
 
 extension Snapshotter {
@@ -90,6 +103,8 @@ extension Snapshotter {
   }
 
   public func takeMount(_ id: String) -> SharedDescriptor? { nil }
+
+  public func close() {}
 }
 
 /// A committed layer.

@@ -162,7 +162,7 @@ extension Containers {
   }
 
   func stored(_ container: Container) throws -> Snapshot {
-    guard let snapshot = snapshotter.snapshot(container.id) else {
+    guard let snapshot = try snapshotter.snapshot(container.id) else {
       throw EngineError.system("the file system of container \(container.id) is missing")
     }
     return snapshot

@@ -69,9 +69,7 @@ extension Containers {
     await volumes.release(containerID: id, removing: nil)
     for item in plan.items where item.point.type == "image" {
       let name = Self.imageSnapshot(id, item.point.destination)
-      if snapshotter.snapshot(name) != nil {
-        behind("remove snapshot \(name)") { [snapshotter] in try snapshotter.remove(name) }
-      }
+      behind("remove snapshot \(name)") { [snapshotter] in try snapshotter.remove(name) }
     }
   }
 
@@ -168,7 +166,7 @@ extension Containers {
   }
 
   func imageMount(_ point: MountPlan.Point) throws -> ImageMount {
-    guard let tree = snapshotter.snapshot(point.snapshotID) else {
+    guard let tree = try snapshotter.snapshot(point.snapshotID) else {
       throw EngineError.system("the file system of image mount \(point.destination) is missing")
     }
     return try ImageMount(point.subpath, in: tree)

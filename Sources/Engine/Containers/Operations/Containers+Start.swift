@@ -152,7 +152,7 @@ extension Containers {
     let choice = seccompChoice(security, snapshot.hostConfig)
     let filter = try seccomp.filter(choice, capabilities: spec.process?.capabilities?.bounding ?? [])
     let mount = namespaces == nil ? snapshotter.takeMount(id) : nil
-    guard let tree = snapshotter.snapshot(id) else {
+    guard let tree = try snapshotter.snapshot(id) else {
       throw EngineError.system("the file system of container \(id) is missing")
     }
     if mount == nil, snapshot.hostConfig.autoRemove {
