@@ -7,7 +7,9 @@ import Synchronization
 extension OverlaySnapshotter {
   /// Unpacks the tar once more beside the layer and compares the two trees: bytes, owners, modes, times, attributes, links.
   public func check(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> [String] {
-    guard layer(diffID) != nil, Sys.exists(layerPath(diffID) + "/fs") else { return ["it is missing"] }
+    guard layer(diffID) != nil else { return ["it is missing"] }
+    if isIndexed(diffID) { return try checkIndexed(diffID, tar: tar, limits: limits) }
+    guard Sys.exists(layerPath(diffID) + "/fs") else { return ["it is missing"] }
     return try withFreshTree(diffID, tar, limits) { staging, _ in
       let fresh = try Sys.open(staging + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       let kept = try Sys.open(layerPath(diffID) + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -18,6 +20,7 @@ extension OverlaySnapshotter {
   /// The new tree takes the old one's name; what has the old one mounted keeps it until its end.
   public func replaceLayer(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> Layer {
     dropAhead { $0.layers.contains(diffID) }
+    if isIndexed(diffID) { return try replaceIndexed(diffID, tar: tar, limits: limits) }
     return try withFreshTree(diffID, tar, limits) { staging, result in
       let layer = Layer(diffID: diffID, size: result.size)
       try write(LayerRecord(size: result.size, hasRoot: result.hasRoot), in: staging)
@@ -66,14 +69,14 @@ extension OverlaySnapshotter {
     for name in ["upper", "work"] where !Sys.exists("\(snapshotPath(id))/\(name)") {
       return "its directory \"\(name)\" is missing"
     }
-    for layer in layers where !Sys.exists(layerPath(layer) + "/fs") { return "its layer \(layer) is missing" }
+    for layer in layers where !Sys.exists(treePath(layer)) { return "its layer \(layer) is missing" }
     return nil
   }
 
   public func graphData(layers: [Digest]) -> [String: String] {
     guard let top = layers.last else { return [:] }
-    var data = ["UpperDir": layerPath(top) + "/fs"]
-    let lower = layers.dropLast().reversed().map { layerPath($0) + "/fs" }
+    var data = ["UpperDir": treePath(top)]
+    let lower = layers.dropLast().reversed().map { treePath($0) }
     if !lower.isEmpty { data["LowerDir"] = lower.joined(separator: ":") }
     return data
   }

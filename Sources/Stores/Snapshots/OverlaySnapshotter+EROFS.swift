@@ -52,6 +52,62 @@ extension OverlaySnapshotter {
       layer: Layer(diffID: diffID, size: record.size), root: record.root, format: .erofs, devices: record.files.count)
   }
 
+  func isIndexed(_ diffID: Digest) -> Bool { state.withLock { $0.layers[diffID]?.format == .erofs } }
+
+  /// What a layer is on the disk: its tree, or its index.
+  func treePath(_ diffID: Digest) -> String { layerPath(diffID) + (isIndexed(diffID) ? "/index" : "/fs") }
+
+  /// The same tar makes the same bytes: they are made once more and compared.
+  func checkIndexed(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> [String] {
+    let staging = newStagingPath()
+    var problems: [String] = []
+    do {
+      let fresh = try indexing(diffID, tar, limits, staging)
+      for name in ["index", "tar", "extra"].prefix(1 + fresh.devices) {
+        guard Sys.exists("\(layerPath(diffID))/\(name)") else {
+          problems.append("its \(name) is missing")
+          continue
+        }
+        if try Self.digest("\(layerPath(diffID))/\(name)") != Self.digest("\(staging)/\(name)") {
+          problems.append("its \(name) is damaged")
+        }
+      }
+    } catch {
+      try trash.discard(staging)
+      throw error
+    }
+    try trash.discard(staging)
+    return problems
+  }
+
+  private static func digest(_ path: String) throws -> Digest {
+    let hashing = HashingSource(DescriptorSource(try Sys.open(path, O_RDONLY | O_NOFOLLOW)))
+    try hashing.drain()
+    return hashing.digest
+  }
+
+  /// What has the old files mounted keeps them until its end.
+  func replaceIndexed(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> Layer {
+    let staging = newStagingPath()
+    let fresh: LayerState
+    do {
+      fresh = try indexing(diffID, tar, limits, staging)
+      try trash.discard(layerPath(diffID))
+      try Sys.rename(staging, to: layerPath(diffID))
+      try Sys.syncDirectory(layersPath)
+    } catch {
+      try trash.discard(staging)
+      throw error
+    }
+    mounts.forget(layer: layerPath(diffID))
+    state.withLock { state in
+      var replaced = fresh
+      replaced.users = state.layers[diffID]?.users ?? 0
+      state.layers[diffID] = replaced
+    }
+    return fresh.layer
+  }
+
   // MARK: what lies below a snapshot
 
   /// A tree of an overlay's lower ones.
