@@ -149,7 +149,8 @@ let package = Package(
     program(
       "berthd",
       [
-        "EngineAPI", "Engine", "Containers", "Networks", "Volumes", "Registry", "Snapshots", "Cgroups", "OCI", "Kernel", "CLinux",
+        "EngineAPI", "Engine", "Containers", "Networks", "Volumes", "Registry", "Snapshots", "Cgroups", "OCI", "Kernel",
+        "CLinux",
         logging,
       ]),
     program("berth-shim", ["Shim", "CLinux"]),
