@@ -18,7 +18,8 @@ struct Inventory: Equatable, CustomStringConvertible {
       return fields.count > 4 && !fields[4].contains("/run/netns/") ? String(fields[4]) : nil
     }.sorted()
     cgroups = try Self.cgroupDirectories(daemon.cgroupParent())
-    links = try Sys.entries(of: "/sys/class/net/\(daemon.bridge())/brif").count
+    // A daemon in another network namespace has its bridge there, out of sight.
+    links = ((try? Sys.entries(of: "/sys/class/net/\(daemon.bridge())/brif")) ?? []).count
     netns = ((try? Sys.entries(of: "\(daemon.folder)/run/netns")) ?? []).count
     files = ["run/containers", "data/containers", "data/snapshots"].flatMap { folder in
       ((try? Sys.entries(of: "\(daemon.folder)/\(folder)")) ?? []).map { "\(folder)/\($0.name)" }.filter {
