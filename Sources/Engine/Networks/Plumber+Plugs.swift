@@ -228,8 +228,9 @@ extension Plumber {
     else { throw EngineError.invalidParameter("host_shim is for macvlan networks with an IPv4 subnet") }
     guard try links.link(named: segment.shimName) == nil else { return }
     var batch = NetlinkBatch()
+    // Not made from the address: a container that had it may still be taken apart, and a parent lets no two be up with one.
     batch.addMacvlan(
-      segment.shimName, parent: parent, mode: try segment.macvlanMode, mtu: nil, address: HardwareAddress(for: address),
+      segment.shimName, parent: parent, mode: try segment.macvlanMode, mtu: nil, address: .random(),
       namespace: nil, group: core.names.mark)
     try links.execute(batch)
     guard let link = try links.link(named: segment.shimName) else {
