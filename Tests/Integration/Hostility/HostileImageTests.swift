@@ -88,8 +88,9 @@ struct HostileImageTests {
       try daemon.ok("run", "-d", "--name", "attacker", "--network", "none", "evil", "/bin/sh", "-c", attack)
       try daemon.ok("exec", "attacker", "/bin/sh", "-c", "until [ -e /ready ]; do :; done")
       for program in ["/tool", "/self"] {
-        for _ in 0..<10 { _ = try daemon.berth.run(["exec", "attacker", program, "x"], deadline: 20) }
-        _ = try daemon.berth.run(["run", "--rm", "--network", "none", "evil", program, "x"], deadline: 20)
+        // As the shim's program it may wait for an opening that never comes: it is cut off.
+        for _ in 0..<3 { _ = try daemon.berth.run(["exec", "attacker", program, "x"], deadline: 3) }
+        _ = try daemon.berth.run(["run", "--rm", "--network", "none", "evil", program, "x"], deadline: 3)
       }
       #expect(try daemon.berth.run(["exec", "attacker", "/bin/ls", "/seen"]).status != 0)
       // As the first process, by its own link: init's program is the shim's.
