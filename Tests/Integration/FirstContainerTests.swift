@@ -102,14 +102,11 @@ struct FirstContainerTests {
   @Test("200 containers in a row leave the host as it was")
   func nothingIsLeft() throws {
     try Daemon.with { daemon in
-      // The pools are filled by the first run.
-      for _ in 0..<3 { try daemon.ok("run", "--rm", "busybox", "true") }
+      // The pools are filled by the first run, and the forwarder's thread begins with the first port.
+      for _ in 0..<3 { try daemon.ok("run", "--rm", "-p", "18080:80", "busybox", "true") }
       let before = try settled(daemon)
-      for _ in 0..<200 { try daemon.ok("run", "--rm", "-p", "80", "busybox", "true") }
-      var after = try settled(daemon)
-      // What is made ahead comes and goes by one or two; a descriptor that a container leaves would be there 200 times.
-      #expect(abs(after.daemonDescriptors - before.daemonDescriptors) < 8, "before:\n\(before)\nafter:\n\(after)")
-      after.daemonDescriptors = before.daemonDescriptors
+      for _ in 0..<200 { try daemon.ok("run", "--rm", "-p", "18080:80", "busybox", "true") }
+      let after = try settled(daemon)
       #expect(after == before, "before:\n\(before)\nafter:\n\(after)")
       // The inventory sees what is there: a container that runs is in each part of it.
       try daemon.ok("run", "-d", "--name", "seen", "busybox", "sleep", "1000")

@@ -23,10 +23,12 @@ final class PortReservation: Sendable {
     if transport != .sctp {
       do throws(SyscallError) {
         try Sys.bind(socket.raw, address: address.bytes, port: port)
-      } catch  where error.errno == .addressInUse && transport == .tcp {
+      } catch  where error.errno == .addressInUse {
         // connections of the host's own past in TIME_WAIT are no conflict; a socket that listens still is
-        try Sys.setOption(socket.raw, level: SOL_SOCKET, SO_REUSEADDR, 1)
-        try Sys.bind(socket.raw, address: address.bytes, port: port)
+        if transport == .tcp { try Sys.setOption(socket.raw, level: SOL_SOCKET, SO_REUSEADDR, 1) }
+        // nor is the port's last reservation, of which a shim that is just being started holds a copy
+        try Sys.betweenSpawns { () throws(SyscallError) in try Sys.bind(socket.raw, address: address.bytes, port: port)
+        }
       }
     }
     self.socket = SharedDescriptor(socket)

@@ -170,7 +170,8 @@ enum ProcessTable {
     let pid: pid_t
     do {
       let writer = Descriptor(owning: pipe.write)
-      pid = try spawn(program, ["ps"] + arguments, output: writer.raw)
+      pid = try Sys.spawn(
+        program, ["ps"] + arguments, environment: ["PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"], output: writer.raw)
     }
     let bytes: [UInt8]
     do { bytes = try Sys.readAll(reader.raw, limit: 16 << 20) } catch {
@@ -183,24 +184,6 @@ enum ProcessTable {
       throw EngineError.invalidParameter("error running ps \(arguments.joined(separator: " ")): exit status \(status)")
     }
     return String(decoding: bytes, as: UTF8.self)
-  }
-
-  private static func spawn(_ program: String, _ arguments: [String], output: Int32) throws(SyscallError) -> pid_t {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, output, 1)
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
-    let words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-    defer { for word in words { free(word) } }
-    let environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/bin:/bin"), strdup("LC_ALL=C.UTF-8"), nil]
-    defer { for variable in environment { free(variable) } }
-    var pid: pid_t = 0
-    let result = posix_spawn(&pid, program, &actions, nil, words, environment)
-    guard result == 0 else { throw SyscallError("posix_spawn", program, Errno(rawValue: result)) }
-    return pid
   }
 
   /// The exit status, 128 + signal for a signal.

@@ -280,7 +280,9 @@ public final class ShimLauncher: Sendable {
     var environment: [UnsafeMutablePointer<CChar>?] = [strdup("GLIBC_TUNABLES=glibc.malloc.tcache_count=0"), nil]
     defer { free(environment[0]) }
     var pid: pid_t = 0
-    let result = posix_spawn(&pid, "/proc/self/fd/4", &actions, &attributes, arguments, &environment)
+    let result = Sys.spawning {
+      posix_spawn(&pid, "/proc/self/fd/4", &actions, &attributes, arguments, &environment)
+    }
     guard result == 0 else { throw SyscallError("posix_spawn", "berth-shim", Errno(rawValue: result)) }
     return pid
   }
