@@ -10,7 +10,9 @@ struct PidFile: ~Copyable {
   init(_ path: String, execRoot: String) throws {
     let name = "\(execRoot)/berthd.lock"
     let lock = try Sys.open(name, O_RDWR | O_CREAT, mode: 0o600)
-    guard flock(lock.raw, LOCK_EX | LOCK_NB) == 0 else {
+    // A lock that a shim on its way to its program doesn't inherit: the next daemon needn't wait for it when this one is killed.
+    do throws(SyscallError) { try Sys.lockFile(lock.raw, wait: false) } catch {
+      guard error.errno == .wouldBlock else { throw error }
       throw DaemonOptions.Failure(description: "another berthd runs on \(execRoot): \(name) is locked")
     }
     let temporary = "\(path).\(getpid())"
