@@ -112,6 +112,8 @@ func spawn(
   for (number, descriptor) in descriptors.enumerated() {
     posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
   }
+  // Not the connections of a registry that the tests are: they would stay open as long as the program runs.
+  posix_spawn_file_actions_addclosefrom_np(&actions, Int32(descriptors.count))
   var attributes = posix_spawnattr_t()
   posix_spawnattr_init(&attributes)
   defer { posix_spawnattr_destroy(&attributes) }

@@ -145,6 +145,7 @@ struct ReachTests {
         }
       }
       try outside.signal(15)
+      _ = try outside.wait(deadline: 20)
     }
   }
 

@@ -46,11 +46,11 @@ public final class Engine: Sendable {
   private let metadata: Metadata
   private let logger: Logger
   /// Until `stop`.
-  private let lock: Mutex<SharedDescriptor?>
+  private let lock: Mutex<DataRootLock?>
 
   private init(
     containers: Containers, images: Images, networks: Networks, volumes: Volumes, events: Events, id: String,
-    host: HostFacts, storageDriver: String, metadata: Metadata, logger: Logger, lock: SharedDescriptor
+    host: HostFacts, storageDriver: String, metadata: Metadata, logger: Logger, lock: DataRootLock
   ) {
     self.containers = containers
     self.images = images
@@ -72,7 +72,7 @@ public final class Engine: Sendable {
     let execRoot = configuration.execRoot
     try Sys.mkdirAll(dataRoot, mode: 0o710)
     try Sys.mkdirAll(execRoot, mode: 0o711)
-    let lock = try Self.lock(dataRoot)
+    let lock = try DataRootLock(dataRoot)
     let host = try HostFacts.read(layout: try CgroupLayout.probe())
     let metadata = try Metadata(path: dataRoot + "/berth.db")
     let id = try await installation(metadata)
@@ -132,16 +132,6 @@ public final class Engine: Sendable {
         "storage driver erofs: this kernel doesn't mount an EROFS image from a file in \(dataRoot) (Linux 6.12): \(error)",
         cause: error)
     }
-  }
-
-  private static func lock(_ dataRoot: String) throws -> SharedDescriptor {
-    let path = dataRoot + "/berth.lock"
-    let file = SharedDescriptor(try Sys.open(path, O_RDWR | O_CREAT, mode: 0o600))
-    do { try Sys.lock(file.raw, wait: false) } catch {
-      guard error.errno == .wouldBlock else { throw error }
-      throw EngineError(.unavailable, "another daemon uses \"\(dataRoot)\"")
-    }
-    return file
   }
 
   private static func installation(_ metadata: Metadata) async throws -> String {
