@@ -36,6 +36,15 @@ final class ControlConnection: Source {
     }
   }
 
+  /// The daemon has closed its end, whether the loop has seen that or not.
+  var isDeserted: Bool {
+    guard !isClosed else { return true }
+    do throws(SyscallError) { return try Sys.poll(fd, 0, timeout: 0) & Int16(POLLHUP) != 0 } catch {
+      Complaint.tell("\(error)")
+      return false
+    }
+  }
+
   /// False when the daemon is gone.
   @discardableResult
   func send(_ message: [UInt8]) -> Bool {

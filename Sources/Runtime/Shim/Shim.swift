@@ -244,8 +244,9 @@ public final class Shim {
     for exec in execs.values { exec.streams.endOutputs() }
     for warning in container.finish() { Complaint.tell(warning) }
     listener?.close()
-    // With a daemon there will be other containers; without one, the last out takes the groups' parent along.
-    if connections.isEmpty { outcome.groupParent?.removeIfUnused() }
+    // With a daemon there will be other containers; without one, the last out takes the groups' parent along. One that ends while this runs
+    // has left by now, or looks at the parent itself after it has left.
+    if connections.allSatisfy(\.isDeserted) { outcome.groupParent?.removeIfUnused() }
     // A daemon that sees its connection end knows that nothing of the container is left.
     for connection in connections { connection.close() }
     guard outcome.durable else { return }
