@@ -130,22 +130,18 @@ extension Containers {
   /// under way fails, and the next daemon finds what it left.
   public func shutDown() async {
     stopping.store(true, ordering: .relaxed)
-    shims.keepNone()
     for container in all() {
-      let theirs = container.live.withLock { live in
+      container.live.withLock { live in
         // What the shim still tells is for the next daemon.
         live.launch &+= 1
         live.restartDelay?.cancel()
         live.health?.cancel()
-        defer {
-          live.shim = nil
-          live.last = nil
-        }
-        return [live.shim, live.last].compactMap { $0 }
+        live.shim = nil
+        live.last = nil
       }
-      for shim in theirs { shim.close() }
     }
-    // Where nothing runs, the shims that waited remove the groups' parent when they have gone; without any of them there is nobody else.
+    shims.letGo()
+    // Where nothing runs, the last shim removes the groups' parent when it has gone, unless it went before it was let go of.
     try? Cgroup(path: configuration.cgroupParent, layout: host.layout).removeIfUnused()
     // What was written last is in the database before it is closed.
     do { try await metadata.write { _ in } } catch { logger.error("finish the database: \(error)") }

@@ -85,6 +85,11 @@ final class ShimHub: Sendable {
     return token
   }
 
+  /// Ends every connection, also that of a shim which is still taking a container apart that has been removed.
+  func closeConnections() {
+    for case let connection as ShimConnection in state.withLock({ Array($0.members.values) }) { connection.close() }
+  }
+
   func modify(_ fd: Int32, events: UInt32, token: UInt64) throws(SyscallError) {
     try Sys.epollControl(epoll.raw, EPOLL_CTL_MOD, fd, events: events, token: token)
   }

@@ -158,6 +158,12 @@ public final class ShimLauncher: Sendable {
     queue.async { [self] in refill() }
   }
 
+  /// Lets go of all shims: containers go on without the daemon, and those that wait for one end.
+  public func letGo() {
+    keepNone()
+    hub.closeConnections()
+  }
+
   /// Lets go of the shims that wait; there are no more of them.
   public func keepNone() {
     let waiting = spares.withLock { spares in
