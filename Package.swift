@@ -48,6 +48,7 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 let package = Package(
   name: "berth",
@@ -63,6 +64,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: [
     // Base
@@ -95,8 +97,7 @@ let package = Package(
     library("Stores", "EROFS", ["Kernel", "OCI", "Archive", "CLinux"]),
     library("Stores", "ContentStore", ["Errdefs", "Kernel", "OCI", "CLinux", crypto]),
     library("Stores", "Snapshots", ["Errdefs", "Kernel", "OCI", "Archive", "EROFS", "CLinux", "Rootfs", crypto]),
-    .target(name: "CSQLite", path: "Sources/Stores/CSQLite"),
-    library("Stores", "Metadata", ["Errdefs", "Kernel", "CLinux", "CSQLite"]),
+    library("Stores", "Metadata", ["Errdefs", "OCI", "Kernel", grdb]),
 
     // Engine
     library("Engine", "Events", ["OCI"]),
@@ -184,7 +185,7 @@ let package = Package(
       "ShimTests",
       ["Shim", "berth-shim", "Cgroups", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
     tests("Integration", ["Kernel", "OCI", "CLinux", "RegistryFixture", "Snapshots", "launch-probe", nioHTTP1]),
-    tests("MetadataTests", ["Metadata", "CSQLite", "Errdefs", "Kernel"]),
+    tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
     tests("EventsTests", ["Events", "OCI"]),
     tests("ContainersTests", ["Containers", "Cgroups", "Terminal", "OCI", "Errdefs", "Kernel", "CLinux"]),
     tests(

@@ -12,7 +12,7 @@ SAME_FLOOR = {
     "Runtime": {"ContainerRuntime": {"Cgroups", "Netlink", "Rootfs", "Seccomp", "Terminal"}, "Shim": {"ContainerRuntime", "Terminal", "Cgroups"},
                 "Systemd": {"Cgroups"},
                 "RuntimeCommand": {"ContainerRuntime", "Cgroups", "Rootfs", "Seccomp", "Systemd", "Terminal"}},
-    "Stores": {"Archive": {"CCompression"}, "EROFS": {"Archive"}, "Metadata": {"CSQLite"}, "Snapshots": {"Archive", "EROFS"}},
+    "Stores": {"Archive": {"CCompression"}, "EROFS": {"Archive"}, "Snapshots": {"Archive", "EROFS"}},
     "Engine": {
         "Images": {"Events", "Registry"}, "Networks": {"Events"}, "Containers": {"Events"}, "Volumes": {"Events"},
         "Engine": {"Containers", "Images", "Networks", "Volumes", "Events", "Registry"},
@@ -20,7 +20,7 @@ SAME_FLOOR = {
     "API": {"Commands": {"EngineClient"}},
 }
 LOW = {"Base", "Runtime"}
-BANNED_LOW = re.compile(r"^(Foundation|FoundationEssentials|NIO\w*|Dispatch|Logging|_Concurrency|CSQLite|Crypto)$")
+BANNED_LOW = re.compile(r"^(Foundation|FoundationEssentials|NIO\w*|Dispatch|Logging|_Concurrency|GRDB|Crypto)$")
 # The command line stays light: DESIGN.md, "Programs".
 LIGHT_PROGRAMS = {"berth": BANNED_LOW, "berth-shim": BANNED_LOW, "berth-runtime": BANNED_LOW}
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:public |internal |package |private |fileprivate )?import (?:\w+ )?(\w[\w-]*)", re.M)

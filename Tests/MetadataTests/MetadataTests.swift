@@ -1,4 +1,3 @@
-import CSQLite
 import Errdefs
 import Kernel
 import Metadata
@@ -82,47 +81,5 @@ import Testing
       #expect(throws: EngineError.self) { try Metadata(path: path) }
       #expect(try Sys.readFile(path).count == 5000)
     }
-  }
-
-  @Test func aReadingTransactionThatWritesIsRefused() async throws {
-    try await withDatabase { path in
-      let metadata = try Metadata(path: path)
-      await #expect(throws: EngineError.self) { try await metadata.read { try $0.setValue("id", "1") } }
-      try await metadata.write { try $0.setValue("id", "2") }
-      #expect(try await metadata.read { try $0.value("id") } == "2")
-      await #expect(throws: EngineError.self) { try await metadata.read { try $0.setValue("id", "3") } }
-      #expect(try await metadata.read { try $0.value("id") } == "2")
-    }
-  }
-
-  @Test func textOfAnyKindComesBackAsItWas() async throws {
-    try await withDatabase { path in
-      let metadata = try Metadata(path: path)
-      let texts = ["", "ä \u{1F433}", "a\u{0}b", "'; DROP TABLE meta; --", String(repeating: "x", count: 100_000)]
-      for (index, text) in texts.enumerated() {
-        try await metadata.write { try $0.setValue("\(index)", text) }
-        #expect(try await metadata.read { try $0.value("\(index)") } == text)
-      }
-      #expect(try await metadata.read { try $0.value("9") } == nil)
-    }
-  }
-
-  @Test func aDatabaseOfANewerBerthIsRefusedAndAClosedOneSaysSo() async throws {
-    try await withDatabase { path in
-      let metadata = try Metadata(path: path)
-      try metadata.close()
-      await #expect(throws: EngineError.self) { try await metadata.read { try $0.containers() } }
-      try addMigration("something of tomorrow", path)
-      let error = #expect(throws: EngineError.self) { try Metadata(path: path) }
-      #expect(error?.message.contains("newer version of Berth") == true)
-    }
-  }
-
-  private func addMigration(_ name: String, _ path: String) throws {
-    var connection: OpaquePointer?
-    #expect(sqlite3_open(path, &connection) == SQLITE_OK)
-    defer { sqlite3_close(connection) }
-    let sql = "INSERT INTO grdb_migrations VALUES ('\(name)')"
-    #expect(sqlite3_exec(connection, sql, nil, nil, nil) == SQLITE_OK)
   }
 }

@@ -1,6 +1,5 @@
-import CSQLite
-import Dispatch
 import Errdefs
+import GRDB
 import Kernel
 
 /// The engine's database: what exists, and in which state. One SQLite file, written by one connection, in transactions.
@@ -29,25 +28,22 @@ import Kernel
 ///
 /// Must not: know what is in the records, or be called while a lock is held: every call may wait for the disk, on a queue of its own.
 public final class Metadata: Sendable {
-  /// `nil` once it is closed. Touched on `queue` alone.
-  private nonisolated(unsafe) var database: Database?  // SAFETY: touched on the serial queue alone, and by init
-  private let queue = DispatchQueue(label: "metadata", qos: .userInitiated)
+  let queue: DatabaseQueue
 
   /// Opens or makes the database and brings its schema up to date. Blocks.
   public init(path: String) throws {
+    var configuration = Configuration()
+    configuration.label = "metadata"
+    configuration.journalMode = .wal
+    configuration.busyMode = .timeout(5)
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA synchronous = NORMAL")
+      try db.execute(sql: "PRAGMA journal_size_limit = 8388608")
+    }
     do {
       try Self.close(path)
-      let opened = try Database(path: path)
-      try opened.execute(
-        script: """
-          PRAGMA journal_mode = WAL;
-          PRAGMA synchronous = NORMAL;
-          PRAGMA journal_size_limit = 8388608;
-          """)
-      // Off while the schema changes.
-      try Self.migrate(opened)
-      try opened.execute(script: "PRAGMA foreign_keys = ON")
-      database = opened
+      queue = try DatabaseQueue(path: path, configuration: configuration)
+      try Self.migrate(queue)
     } catch {
       throw EngineError.system("open the database \"\(path)\": \(error)", cause: error)
     }
@@ -60,66 +56,63 @@ public final class Metadata: Sendable {
     for file in [path, path + "-wal", path + "-shm"] where Sys.exists(file) { try Sys.chmod(file, 0o600) }
   }
 
-  /// A consistent view; a statement that writes is refused.
-  public func read<T: Sendable>(_ body: @escaping @Sendable (MetadataTransaction) throws -> T)
-    async throws -> T
-  {
-    try await withCheckedThrowingContinuation { continuation in
-      queue.async { continuation.resume(with: Result { try self.reading(body) }) }
-    }
+  /// A consistent view.
+  public func read<T: Sendable>(_ body: @escaping @Sendable (MetadataTransaction) throws -> T) async throws -> T {
+    do {
+      return try await queue.read { try body(MetadataTransaction(db: $0)) }
+    } catch let error as DatabaseError { throw Self.failure("read", error) }
   }
 
   /// All or nothing: an error rolls back. Transactions run one after another in the order of the calls.
   public func write<T: Sendable>(
     durable: Bool = false, _ body: @escaping @Sendable (MetadataTransaction) throws -> T
   ) async throws -> T {
-    try await withCheckedThrowingContinuation { continuation in
-      queue.async { continuation.resume(with: Result { try self.writing(durable: durable, body) }) }
+    do {
+      if !durable { return try await queue.write { try body(MetadataTransaction(db: $0)) } }
+      return try await queue.writeWithoutTransaction { try Self.durably($0, body) }
+    } catch let error as DatabaseError { throw Self.failure("write", error) }
+  }
+
+  private static func durably<T>(_ db: Database, _ body: (MetadataTransaction) throws -> T) throws -> T {
+    try db.execute(sql: "PRAGMA synchronous = FULL")
+    defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
+    var result: T?
+    try db.inTransaction {
+      result = try body(MetadataTransaction(db: db))
+      return .commit
     }
+    guard let result else { throw EngineError.system("write the database: the transaction had no result") }
+    return result
   }
 
   /// What SQLite finds wrong with the file (`PRAGMA integrity_check`); empty: nothing. Blocks.
   public func check() throws -> [String] {
-    try queue.sync {
-      try explained("check") { db in try db.rows("PRAGMA integrity_check(20)") { $0.text(0) }.filter { $0 != "ok" } }
-    }
+    do {
+      return try queue.read { try String.fetchAll($0, sql: "PRAGMA integrity_check(20)") }.filter { $0 != "ok" }
+    } catch let error as DatabaseError { throw Self.failure("check", error) }
   }
 
   /// As `read` and `write`, for start-up code and threads that may block.
   public func readBlocking<T>(_ body: (MetadataTransaction) throws -> T) throws -> T {
-    try queue.sync { try reading(body) }
-  }
-
-  public func writeBlocking<T>(durable: Bool = false, _ body: (MetadataTransaction) throws -> T)
-    throws -> T
-  {
-    try queue.sync { try writing(durable: durable, body) }
-  }
-
-  /// Folds the write-ahead log into the database and closes it. Whoever calls afterwards gets an error.
-  public func close() throws { queue.sync { database = nil } }
-
-  // On the queue.
-
-  private func reading<T>(_ body: (MetadataTransaction) throws -> T) throws -> T {
-    try explained("read") { db in try db.reading { try body(MetadataTransaction(db: db)) } }
-  }
-
-  private func writing<T>(durable: Bool, _ body: (MetadataTransaction) throws -> T) throws -> T {
-    try explained("write") { db in
-      if durable { try db.execute(script: "PRAGMA synchronous = FULL") }
-      defer { if durable { try? db.execute(script: "PRAGMA synchronous = NORMAL") } }
-      return try db.writing { try body(MetadataTransaction(db: db)) }
+    do { return try queue.read { try body(MetadataTransaction(db: $0)) } } catch let error as DatabaseError {
+      throw Self.failure("read", error)
     }
   }
 
-  private func explained<T>(_ operation: String, _ body: (Database) throws -> T) throws -> T {
-    guard let database else { throw EngineError.system("\(operation) the database: it is closed") }
-    do { return try body(database) } catch let error as DatabaseError {
-      throw EngineError(
-        error.isConstraint ? .conflict : .system, "\(operation) the database: \(error.message)",
-        cause: error)
-    }
+  public func writeBlocking<T>(durable: Bool = false, _ body: (MetadataTransaction) throws -> T) throws -> T {
+    do {
+      if !durable { return try queue.write { try body(MetadataTransaction(db: $0)) } }
+      return try queue.writeWithoutTransaction { try Self.durably($0, body) }
+    } catch let error as DatabaseError { throw Self.failure("write", error) }
+  }
+
+  /// Folds the write-ahead log into the database and closes it.
+  public func close() throws { try queue.close() }
+
+  private static func failure(_ operation: String, _ error: DatabaseError) -> EngineError {
+    let kind: EngineError.Kind = error.resultCode == .SQLITE_CONSTRAINT ? .conflict : .system
+    return EngineError(
+      kind, "\(operation) the database: \(error.message ?? error.resultCode.description)", cause: error)
   }
 }
 

@@ -1,3 +1,5 @@
+import GRDB
+
 /// A volume's row.
 public struct VolumeRecord: Sendable, Equatable {
   /// 64 hexadecimal digits; stays for the volume's life.
@@ -20,26 +22,24 @@ public struct VolumeRecord: Sendable, Equatable {
 extension MetadataTransaction {
   /// By name.
   public func volumes() throws -> [VolumeRecord] {
-    try db.rows("SELECT id, name, created, record FROM volumes ORDER BY name") {
-      VolumeRecord(id: $0.text(0), name: $0.text(1), created: $0.integer(2), record: $0.text(3))
+    try Row.fetchAll(db, sql: "SELECT id, name, created, record FROM volumes ORDER BY name").map {
+      VolumeRecord(id: $0[0], name: $0[1], created: $0[2], record: $0[3])
     }
   }
 
   /// A taken id or name is a conflict.
   public func insert(_ volume: VolumeRecord) throws {
-    try db.execute(
-      "INSERT INTO volumes (id, name, created, record) VALUES (?, ?, ?, ?)", volume.id, volume.name,
-      volume.created, volume.record)
+    try db.cachedStatement(sql: "INSERT INTO volumes (id, name, created, record) VALUES (?, ?, ?, ?)")
+      .execute(arguments: [volume.id, volume.name, volume.created, volume.record])
   }
 
   /// Nothing happens when the row is gone; a taken name is a conflict.
   public func updateVolume(_ id: String, name: String, record: String) throws {
     try db.execute(
-      "UPDATE volumes SET name = ?, record = ? WHERE id = ?", name, record, id)
+      sql: "UPDATE volumes SET name = ?, record = ? WHERE id = ?", arguments: [name, record, id])
   }
 
   public func deleteVolume(_ id: String) throws {
-    try db.execute(
-      "DELETE FROM volumes WHERE id = ?", id)
+    try db.execute(sql: "DELETE FROM volumes WHERE id = ?", arguments: [id])
   }
 }
