@@ -1,5 +1,8 @@
 /// TOML 1.0 as far as configuration files need it: everything but dates and times. Duplicates and whatever isn't TOML are refused, with
 /// the line.
+///
+/// Our own, since the order of a file's hosts decides who is asked first (hosts.toml), and an error about a value names its line: TOMLKit
+/// sorts a table's keys and keeps no places.
 struct TOML {
   indirect enum Value {
     case string(String)

@@ -10,10 +10,11 @@ extension OverlaySnapshotter {
     guard layer(diffID) != nil else { return ["it is missing"] }
     if isIndexed(diffID) { return try checkIndexed(diffID, tar: tar, limits: limits) }
     guard Sys.exists(layerPath(diffID) + "/fs") else { return ["it is missing"] }
-    return try withFreshTree(diffID, tar, limits) { staging, _ in
-      let fresh = try Sys.open(staging + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      let kept = try Sys.open(layerPath(diffID) + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      return try TreeComparison.differences(fresh.raw, kept.raw)
+    return try inStaging { staging in
+      try extract(diffID, tar, limits, staging) { fresh, _ in
+        let kept = try Sys.open(layerPath(diffID) + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        return try TreeComparison.differences(fresh, kept.raw)
+      }
     }
   }
 
@@ -21,47 +22,26 @@ extension OverlaySnapshotter {
   public func replaceLayer(_ diffID: Digest, tar: any ByteSource, limits: ArchiveLimits) throws -> Layer {
     dropAhead { $0.layers.contains(diffID) }
     if isIndexed(diffID) { return try replaceIndexed(diffID, tar: tar, limits: limits) }
-    return try withFreshTree(diffID, tar, limits) { staging, result in
-      let layer = Layer(diffID: diffID, size: result.size)
-      try write(LayerRecord(size: result.size, hasRoot: result.hasRoot), in: staging)
-      let root = try Sys.open(staging + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      try Sys.syncfs(root.raw)
+    return try inStaging { staging in
+      let made = try unpack(diffID, tar, limits, staging)
       try trash.discard(layerPath(diffID))
       try Sys.rename(staging, to: layerPath(diffID))
       try Sys.syncDirectory(layersPath)
-      let attributes = result.hasRoot ? try rootAttributes(root.raw) : nil
       state.withLock { state in
         let users = state.layers[diffID]?.users ?? 0
-        state.layers[diffID] = LayerState(layer: layer, root: attributes, users: users)
+        state.layers[diffID] = made
+        state.layers[diffID]?.users = users
       }
-      return layer
+      return made.layer
     }
   }
 
-  /// A tree of the tar that nobody else sees, thrown away when `body` leaves it there.
-  private func withFreshTree<T>(
-    _ diffID: Digest, _ tar: any ByteSource, _ limits: ArchiveLimits,
-    _ body: (_ staging: String, _ result: LayerUnpacker.Result) throws -> T
-  ) throws -> T {
+  /// Somewhere that nobody else sees; what `body` leaves there is thrown away.
+  private func inStaging<T>(_ body: (_ staging: String) throws -> T) throws -> T {
     let staging = newStagingPath()
-    let result: T
-    do {
-      try Sys.mkdir(staging, mode: 0o711)
-      try Sys.mkdir(staging + "/fs", mode: 0o755)
-      let root = try Sys.open(staging + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      try Sys.fchmod(root.raw, 0o755)
-      let hashing = HashingSource(tar)
-      let ahead = try ReadAhead(hashing)
-      let unpacked = try LayerUnpacker(root: root.raw, limits: limits).unpack(TarReader(ahead, limits: limits))
-      try ahead.drain()
-      guard hashing.digest == diffID else { throw LayerMismatch(expected: diffID, actual: hashing.digest) }
-      result = try body(staging, unpacked)
-    } catch {
-      try trash.discard(staging)
-      throw error
-    }
+    let result = Result { try body(staging) }
     try trash.discard(staging)
-    return result
+    return try result.get()
   }
 
   public func check(snapshot id: String) -> String? {

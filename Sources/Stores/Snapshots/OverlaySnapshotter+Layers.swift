@@ -47,9 +47,23 @@ extension OverlaySnapshotter {
     return made.layer
   }
 
-  private func unpack(_ diffID: Digest, _ tar: any ByteSource, _ limits: ArchiveLimits, _ staging: String) throws
+  func unpack(_ diffID: Digest, _ tar: any ByteSource, _ limits: ArchiveLimits, _ staging: String) throws
     -> LayerState
   {
+    try extract(diffID, tar, limits, staging) { root, result in
+      try write(LayerRecord(size: result.size, hasRoot: result.hasRoot), in: staging)
+      // One sync of the file system for all of the layer's files, before anything names it.
+      try Sys.syncfs(root)
+      return LayerState(
+        layer: Layer(diffID: diffID, size: result.size), root: result.hasRoot ? try rootAttributes(root) : nil)
+    }
+  }
+
+  /// The tree of a tar in `<staging>/fs`, which is made; nothing of it is durable.
+  func extract<T>(
+    _ diffID: Digest, _ tar: any ByteSource, _ limits: ArchiveLimits, _ staging: String,
+    _ body: (_ root: Int32, _ result: LayerUnpacker.Result) throws -> T
+  ) throws -> T {
     try Sys.mkdir(staging, mode: 0o711)
     try Sys.mkdir(staging + "/fs", mode: 0o755)
     let root = try Sys.open(staging + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -60,11 +74,7 @@ extension OverlaySnapshotter {
     let result = try LayerUnpacker(root: root.raw, limits: limits).unpack(TarReader(ahead, limits: limits))
     try ahead.drain()
     guard hashing.digest == diffID else { throw LayerMismatch(expected: diffID, actual: hashing.digest) }
-    try write(LayerRecord(size: result.size, hasRoot: result.hasRoot), in: staging)
-    // One sync of the file system for all of the layer's files, before anything names it.
-    try Sys.syncfs(root.raw)
-    return LayerState(
-      layer: Layer(diffID: diffID, size: result.size), root: result.hasRoot ? try rootAttributes(root.raw) : nil)
+    return try body(root.raw, result)
   }
 
   func rootAttributes(_ fd: Int32) throws(SyscallError) -> RootAttributes {
