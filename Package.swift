@@ -185,7 +185,7 @@ let package = Package(
       "ShimTests",
       ["Shim", "berth-shim", "Cgroups", "ContainerRuntime", "Containers", "OCI", "Terminal", "Kernel", "CLinux"]),
     tests("Integration", ["Kernel", "OCI", "CLinux", "RegistryFixture", "Snapshots", "launch-probe", nioHTTP1]),
-    tests("MetadataTests", ["Metadata", "Errdefs", "Kernel"]),
+    tests("MetadataTests", ["Metadata", "Errdefs", "Kernel", grdb]),
     tests("EventsTests", ["Events", "OCI"]),
     tests("ContainersTests", ["Containers", "Cgroups", "Terminal", "OCI", "Errdefs", "Kernel", "CLinux"]),
     tests(

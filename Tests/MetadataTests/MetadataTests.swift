@@ -1,4 +1,5 @@
 import Errdefs
+import GRDB
 import Kernel
 import Metadata
 import Testing
@@ -81,5 +82,45 @@ import Testing
       #expect(throws: EngineError.self) { try Metadata(path: path) }
       #expect(try Sys.readFile(path).count == 5000)
     }
+  }
+
+  @Test func aReadingTransactionThatWritesIsRefused() async throws {
+    try await withDatabase { path in
+      let metadata = try Metadata(path: path)
+      await #expect(throws: EngineError.self) { try await metadata.read { try $0.setValue("id", "1") } }
+      try await metadata.write { try $0.setValue("id", "2") }
+      #expect(try await metadata.read { try $0.value("id") } == "2")
+      await #expect(throws: EngineError.self) { try await metadata.read { try $0.setValue("id", "3") } }
+      #expect(try await metadata.read { try $0.value("id") } == "2")
+    }
+  }
+
+  @Test func textOfAnyKindComesBackAsItWas() async throws {
+    try await withDatabase { path in
+      let metadata = try Metadata(path: path)
+      let texts = ["", "ä \u{1F433}", "a\u{0}b", "'; DROP TABLE meta; --", String(repeating: "x", count: 100_000)]
+      for (index, text) in texts.enumerated() {
+        try await metadata.write { try $0.setValue("\(index)", text) }
+        #expect(try await metadata.read { try $0.value("\(index)") } == text)
+      }
+      #expect(try await metadata.read { try $0.value("9") } == nil)
+    }
+  }
+
+  @Test func aDatabaseOfANewerBerthIsRefusedAndAClosedOneSaysSo() async throws {
+    try await withDatabase { path in
+      let metadata = try Metadata(path: path)
+      try metadata.close()
+      await #expect(throws: EngineError.self) { try await metadata.read { try $0.containers() } }
+      try addMigration("something of tomorrow", path)
+      let error = #expect(throws: EngineError.self) { try Metadata(path: path) }
+      #expect(error?.message.contains("newer version of Berth") == true)
+    }
+  }
+
+  private func addMigration(_ name: String, _ path: String) throws {
+    let queue = try DatabaseQueue(path: path)
+    try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES (?)", arguments: [name]) }
+    try queue.close()
   }
 }

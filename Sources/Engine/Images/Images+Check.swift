@@ -114,8 +114,12 @@ extension Images {
 
   /// Rows that can't be read or name what isn't there. Blocks.
   private func faultyRecords() throws -> [(table: String, key: String, problem: String)] {
-    let (images, names, layers) = try metadata.readBlocking { transaction in
-      (try transaction.images(), try transaction.imageNames(), try transaction.layers())
+    // Between two changes: the rows and the table are of one moment.
+    let (images, names, layers, entries) = try changes.sync {
+      let rows = try metadata.readBlocking { transaction in
+        (try transaction.images(), try transaction.imageNames(), try transaction.layers())
+      }
+      return (rows.0, rows.1, rows.2, table.withLock { $0.entries })
     }
     var faults: [(String, String, String)] = []
     for (key, record) in images {
@@ -133,7 +137,7 @@ extension Images {
       faults.append(("layers", key, "it can't be read"))
     }
     let rows = Set(layers.map(\.0))
-    for (id, entry) in table.withLock({ $0.entries }) {
+    for (id, entry) in entries {
       for layer in entry.config.diffIDs where !rows.contains(layer.description) {
         faults.append(("images", id.description, "its layer \(layer) isn't there"))
       }
