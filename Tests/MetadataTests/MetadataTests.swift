@@ -95,14 +95,15 @@ import Testing
     }
   }
 
-  @Test func textOfAnyKindComesBackAsItWas() async throws {
+  @Test func textOfAnyKindComesBackAsItWasOrIsRefused() async throws {
     try await withDatabase { path in
       let metadata = try Metadata(path: path)
-      let texts = ["", "ä \u{1F433}", "a\u{0}b", "'; DROP TABLE meta; --", String(repeating: "x", count: 100_000)]
+      let texts = ["", "ä \u{1F433}", "'; DROP TABLE meta; --", String(repeating: "x", count: 100_000)]
       for (index, text) in texts.enumerated() {
         try await metadata.write { try $0.setValue("\(index)", text) }
         #expect(try await metadata.read { try $0.value("\(index)") } == text)
       }
+      await #expect(throws: EngineError.self) { try await metadata.write { try $0.setValue("9", "a\u{0}b") } }
       #expect(try await metadata.read { try $0.value("9") } == nil)
     }
   }

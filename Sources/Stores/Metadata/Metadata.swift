@@ -1,6 +1,7 @@
 import Errdefs
 import GRDB
 import Kernel
+import Synchronization
 
 /// The engine's database: what exists, and in which state. One SQLite file, written by one connection, in transactions.
 ///
@@ -29,6 +30,7 @@ import Kernel
 /// Must not: know what is in the records, or be called while a lock is held: every call may wait for the disk, on a queue of its own.
 public final class Metadata: Sendable {
   let queue: DatabaseQueue
+  private let closed = Mutex(false)
 
   /// Opens or makes the database and brings its schema up to date. Blocks.
   public init(path: String) throws {
@@ -59,7 +61,7 @@ public final class Metadata: Sendable {
   /// A consistent view.
   public func read<T: Sendable>(_ body: @escaping @Sendable (MetadataTransaction) throws -> T) async throws -> T {
     do {
-      return try await queue.read { try body(MetadataTransaction(db: $0)) }
+      return try await queue.read { try body(self.transaction($0)) }
     } catch let error as DatabaseError { throw Self.failure("read", error) }
   }
 
@@ -68,17 +70,17 @@ public final class Metadata: Sendable {
     durable: Bool = false, _ body: @escaping @Sendable (MetadataTransaction) throws -> T
   ) async throws -> T {
     do {
-      if !durable { return try await queue.write { try body(MetadataTransaction(db: $0)) } }
-      return try await queue.writeWithoutTransaction { try Self.durably($0, body) }
+      if !durable { return try await queue.write { try body(self.transaction($0)) } }
+      return try await queue.writeWithoutTransaction { try self.durably($0, body) }
     } catch let error as DatabaseError { throw Self.failure("write", error) }
   }
 
-  private static func durably<T>(_ db: Database, _ body: (MetadataTransaction) throws -> T) throws -> T {
+  private func durably<T>(_ db: Database, _ body: (MetadataTransaction) throws -> T) throws -> T {
     try db.execute(sql: "PRAGMA synchronous = FULL")
     defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
     var result: T?
     try db.inTransaction {
-      result = try body(MetadataTransaction(db: db))
+      result = try body(transaction(db))
       return .commit
     }
     guard let result else { throw EngineError.system("write the database: the transaction had no result") }
@@ -94,20 +96,32 @@ public final class Metadata: Sendable {
 
   /// As `read` and `write`, for start-up code and threads that may block.
   public func readBlocking<T>(_ body: (MetadataTransaction) throws -> T) throws -> T {
-    do { return try queue.read { try body(MetadataTransaction(db: $0)) } } catch let error as DatabaseError {
+    do { return try queue.read { try body(self.transaction($0)) } } catch let error as DatabaseError {
       throw Self.failure("read", error)
     }
   }
 
   public func writeBlocking<T>(durable: Bool = false, _ body: (MetadataTransaction) throws -> T) throws -> T {
     do {
-      if !durable { return try queue.write { try body(MetadataTransaction(db: $0)) } }
-      return try queue.writeWithoutTransaction { try Self.durably($0, body) }
+      if !durable { return try queue.write { try body(self.transaction($0)) } }
+      return try queue.writeWithoutTransaction { try durably($0, body) }
     } catch let error as DatabaseError { throw Self.failure("write", error) }
   }
 
-  /// Folds the write-ahead log into the database and closes it.
-  public func close() throws { try queue.close() }
+  /// Folds the write-ahead log into the database; whoever calls afterwards gets an error. The connection itself goes with the last
+  /// reference: the library doesn't bear calls on one that is closed.
+  public func close() throws {
+    try queue.writeWithoutTransaction { db in
+      _ = try db.checkpoint(.truncate)
+      closed.withLock { $0 = true }
+    }
+  }
+
+  /// On the queue.
+  private func transaction(_ db: Database) throws -> MetadataTransaction {
+    guard !closed.withLock({ $0 }) else { throw EngineError.system("the database is closed") }
+    return MetadataTransaction(db: db)
+  }
 
   private static func failure(_ operation: String, _ error: DatabaseError) -> EngineError {
     let kind: EngineError.Kind = error.resultCode == .SQLITE_CONSTRAINT ? .conflict : .system

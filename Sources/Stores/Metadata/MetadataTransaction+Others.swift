@@ -1,3 +1,4 @@
+import Errdefs
 import GRDB
 
 extension MetadataTransaction {
@@ -5,7 +6,9 @@ extension MetadataTransaction {
     try String.fetchOne(db, sql: "SELECT value FROM meta WHERE key = ?", arguments: [key])
   }
 
+  /// Text with a NUL is refused: the library would keep what is before it. (Records are JSON, which escapes it.)
   public func setValue(_ key: String, _ value: String) throws {
+    guard !value.utf8.contains(0) else { throw EngineError.invalidParameter("the value of \(key) has a NUL in it") }
     try db.execute(
       sql: "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
       arguments: [key, value])
